@@ -1,0 +1,88 @@
+# Everything a person does here, each target setting up what it needs and doing nothing twice.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+LOCKS := requirements/build.txt requirements/dev.txt
+
+# What to hand to pytest, to `innkeeper demo` and `innkeeper up`, and to uv, as in: make test ARGS='-k stop -x'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: help demo up down test check format check-format lint types imports venv lock clean
+
+help: ## list these targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## four instances on a real cluster, from nothing to gone, and proof of it
+	@$(BIN)/innkeeper demo $(ARGS)
+
+up: $(READY) ## start Temporal, Supabase and Kubernetes on this machine
+	@$(BIN)/innkeeper up $(ARGS)
+
+down: $(READY) ## stop what `make up` started; its data stays
+	@$(BIN)/innkeeper down $(ARGS)
+
+test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
+	@$(BIN)/python -m pytest --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
+
+check: check-format lint types imports ## format, lint, types and imports, in less than a minute
+
+format: $(READY) ## rewrite the code as `make check` wants it
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+check-format: $(READY)
+	@echo 'format'
+	@$(BIN)/ruff format --quiet --diff .
+
+lint: $(READY)
+	@echo 'lint'
+	@$(BIN)/ruff check --quiet .
+
+types: $(READY)
+	@echo 'types'
+	@$(BIN)/mypy -p innkeeper
+
+imports: $(READY)
+	@echo 'imports'
+	@$(BIN)/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+venv: $(READY) ## the virtual environment alone, in .venv
+
+lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
+	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
+	$(PYTHON) -m venv "$$tools"; \
+	"$$tools/bin/pip" install --quiet --disable-pip-version-check uv; \
+	compile() { \
+	    echo "requirements/$$1.txt"; \
+	    "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	        --no-emit-index-url --no-header $(ARGS) --output-file "requirements/$$1.txt" $$2; \
+	}; \
+	compile build '--group pyproject.toml:build'; \
+	compile worker 'pyproject.toml --extra worker'; \
+	compile dev 'pyproject.toml --extra dev'
+
+clean: ## stop the platform and remove everything that was made here, its data included
+	@if [ -d .innkeeper ] && [ -x $(BIN)/innkeeper ]; then $(BIN)/innkeeper down; fi
+	@rm -rf .innkeeper $(VENV) build dist htmlcov .coverage .coverage.* coverage.xml *.egg-info \
+	    .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): $(LOCKS) pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "make: there is no '$(PYTHON)'. Install Python 3.11 or newer, or name yours: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1); 3.11 or newer is needed. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "make: '$(PYTHON)' has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	    echo 'Making $(VENV) and installing what is pinned in requirements/ (about a minute, once) …'; \
+	    $(PYTHON) -m venv --clear $(VENV); }
+	@$(PIP) install --require-hashes $(foreach lock,$(LOCKS),-r $(lock))
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

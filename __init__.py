@@ -1,0 +1,3 @@
+"""Innkeeper: durable lifecycles for one-instance-per-customer SaaS."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The steps of operations: each observes the world, decides by `model`, and acts once. They know ports, not clients."""

@@ -1,0 +1,49 @@
+"""What a backend imports to ask for operations: temporalio and pydantic, nothing heavier."""
+
+from ..model.errors import (
+    Answer,
+    BadInput,
+    Busy,
+    Cause,
+    Forbidden,
+    InnkeeperError,
+    MissingExtra,
+    OperationFailed,
+    Refused,
+    Unreachable,
+)
+from ..model.instance import Instance, Kind, Status
+from ..model.messages import OperationRecord, OperationResult, Outcome, StepEvent, StepState
+from ..model.ports import InstancePage, OperationPage
+from .api import Innkeeper, OnConflict
+from .handle import OperationDescription, OperationHandle
+from .sync import SyncInnkeeper, SyncOperationHandle
+
+__all__ = [
+    "Answer",
+    "BadInput",
+    "Busy",
+    "Cause",
+    "Forbidden",
+    "Innkeeper",
+    "InnkeeperError",
+    "Instance",
+    "InstancePage",
+    "Kind",
+    "MissingExtra",
+    "OnConflict",
+    "OperationDescription",
+    "OperationFailed",
+    "OperationHandle",
+    "OperationPage",
+    "OperationRecord",
+    "OperationResult",
+    "Outcome",
+    "Refused",
+    "Status",
+    "StepEvent",
+    "StepState",
+    "SyncInnkeeper",
+    "SyncOperationHandle",
+    "Unreachable",
+]

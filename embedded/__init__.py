@@ -1,0 +1,1 @@
+"""The platform on this machine: Temporal, Supabase and Kubernetes, started, watched and stopped as one."""

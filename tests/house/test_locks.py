@@ -1,0 +1,68 @@
+"""Holds that what is installed is what is pinned, and that the pins meet what pyproject.toml asks for."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def config(root: Path) -> dict[str, Any]:
+    return tomllib.loads((root / "pyproject.toml").read_text())
+
+
+def asked(project: dict[str, Any], extra: str) -> Iterator[Requirement]:
+    """What `innkeeper[extra]` depends on, the extras it names itself included."""
+    yield from map(Requirement, project["dependencies"])
+    for requirement in map(Requirement, project["optional-dependencies"][extra]):
+        if requirement.name == project["name"]:
+            for inner in requirement.extras:
+                yield from asked(project, inner)
+        else:
+            yield requirement
+
+
+def pins(lock: Path) -> dict[str, str]:
+    return {canonicalize_name(found["name"]): found["version"] for found in PINNED.finditer(lock.read_text())}
+
+
+def unmet(requirements: Iterator[Requirement], lock: Path) -> list[str]:
+    pinned = pins(lock)
+    return [
+        str(requirement)
+        for requirement in requirements
+        if not requirement.specifier.contains(pinned.get(canonicalize_name(requirement.name), "0"), prereleases=True)
+        or canonicalize_name(requirement.name) not in pinned
+    ]
+
+
+@pytest.mark.parametrize("extra", ["dev", "worker"])
+def test_a_lock_meets_every_dependency_of_its_extra(extra: str, config: dict[str, Any], root: Path) -> None:
+    assert unmet(asked(config["project"], extra), root / f"requirements/{extra}.txt") == []
+
+
+def test_the_build_lock_meets_the_build_system(config: dict[str, Any], root: Path) -> None:
+    required = config["build-system"]["requires"]
+    assert config["dependency-groups"]["build"] == required
+    assert unmet(map(Requirement, required), root / "requirements/build.txt") == []
+
+
+@pytest.mark.parametrize("lock", ["build", "dev", "worker"])
+def test_every_pin_has_hashes(lock: str, root: Path) -> None:
+    text = (root / f"requirements/{lock}.txt").read_text()
+    entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert entries
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_the_worker_runs_the_versions_that_were_tested(root: Path) -> None:
+    tested = pins(root / "requirements/dev.txt")
+    shipped = pins(root / "requirements/worker.txt")
+    assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}
