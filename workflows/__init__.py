@@ -1,1 +1,1 @@
-"""Operations as deterministic workflows: one file an operation, read as the list of its steps."""
+"""The operations: deterministic workflows, one file each, whose run method reads as the list of its steps."""

@@ -1,0 +1,26 @@
+# The worker as an image: everything installed by hash in one stage, a small unprivileged one to run it.
+# Helm comes from the same lock as everything else, so that the image needs nothing but Python's packages.
+
+FROM python:3.13.9-slim-bookworm AS build
+WORKDIR /build
+RUN python -m venv /opt/innkeeper
+COPY requirements/build.txt requirements/image.txt requirements/
+RUN /opt/innkeeper/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt -r requirements/image.txt
+COPY . .
+RUN /opt/innkeeper/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.13.9-slim-bookworm
+# setpriv (util-linux) ties each helm to the life of its worker; it is part of the base image.
+RUN useradd --system --uid 10001 --create-home --home-dir /home/innkeeper innkeeper
+COPY --from=build /opt/innkeeper /opt/innkeeper
+COPY --chown=root:root catalog.yaml /etc/innkeeper/catalog.yaml
+COPY --chown=root:root charts /etc/innkeeper/charts
+ENV PATH=/opt/innkeeper/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    INNKEEPER_CATALOG=/etc/innkeeper/catalog.yaml
+USER 10001:10001
+WORKDIR /home/innkeeper
+# Healthy is: Temporal has heard from this very worker within the last minute.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "innkeeper.health"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-m", "innkeeper.worker"]

@@ -1,0 +1,61 @@
+"""What is known of a chart once it was rendered for a plan: learned once a worker, for the check and the release."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..model.catalog import Plan, mark_of
+from ..model.manifests import forgets_data
+from ..model.messages import Work
+from ..model.ports import Helm, Manifest
+from ..model.wishes import wanted_release
+
+RENDER_LIMIT = 30.0
+"""Seconds for rendering a chart, dependencies and a remote repository's answer included."""
+
+
+class Facts(NamedTuple):
+    """What rendering told."""
+
+    digest: str
+    """The chart's content."""
+    forgets_data: bool
+    """An uninstall would delete volumes: Helm must be told to keep them."""
+    rendered: tuple[Manifest, ...]
+
+
+class Charts:
+    """Renders each chart once for each plan that uses it."""
+
+    def __init__(self, helm: Helm) -> None:
+        self._helm = helm
+        self._known: dict[str, Facts] = {}
+
+    async def facts(self, work: Work, plan: Plan) -> Facts:
+        """The facts of the plan's chart.
+
+        Raises:
+            BadInput: the chart does not render, or the plan's values do not fit its schema.
+        """
+        digest = await self._helm.chart_digest(plan.chart)
+        key = mark_of(digest, plan.model_dump(mode="json"))
+        if key not in self._known:
+            release = wanted_release(work, plan, chart_digest=digest, secret_values=_placeholders(plan))
+            rendered = tuple(await self._helm.template(release, limit=RENDER_LIMIT))
+            self._known[key] = Facts(digest, any(forgets_data(manifest) for manifest in rendered), rendered)
+        return self._known[key]
+
+
+def _placeholders(plan: Plan) -> dict[str, object]:
+    """Something in place of each secret value: charts that insist on one do not render without."""
+    values: dict[str, object] = {}
+    for item in plan.secret_values:
+        *parents, leaf = item.value.split(".")
+        place = values
+        for parent in parents:
+            inner = place.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                break
+            place = inner
+        place[leaf] = "not-the-secret"
+    return values

@@ -1,0 +1,120 @@
+"""The step before anything is touched: is what is asked possible at all?
+
+The chart is rendered, and each object validated by the API server (a strict dry run in the operator's namespace),
+once per chart's content and plan; after that a check is one read of the namespace.
+"""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from ..model import marks, names
+from ..model.catalog import Catalog, Plan, mark_of
+from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
+from ..model.messages import Admission, Request, Work
+from ..model.ports import Cluster, Manifest, Ref
+from .charts import Charts, Facts
+
+
+class Checks:
+    """Checks requests against the catalog, the chart and the cluster."""
+
+    def __init__(self, cluster: Cluster, charts: Charts, catalog: Catalog, operator_namespace: str) -> None:
+        self._cluster = cluster
+        self._charts = charts
+        self._catalog = catalog
+        self._operator_namespace = operator_namespace
+        self._passed: set[str] = set()
+
+    @activity.defn(name="check")
+    async def check(self, request: Request) -> Admission:
+        """Pass a provision that can succeed as far as can be told without touching anything.
+
+        Raises:
+            BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace.
+            NotOurs: the namespace exists and is somebody else's.
+        """
+        plan = self._catalog.plan(request.plan or "")
+        await self._check_namespace(request.instance)
+        facts = await self._charts.facts(_foreseen(request), plan)
+        passed = mark_of(facts.digest, plan.model_dump(mode="json"))
+        if passed not in self._passed:
+            await self._check_objects(_foreseen(request), plan, facts)
+            self._passed.add(passed)
+        return Admission(deadlines=plan.deadlines)
+
+    async def _check_namespace(self, instance: str) -> None:
+        found = await self._cluster.get(Ref("v1", "Namespace", names.namespace_of(instance)))
+        if found is None:
+            return
+        try:
+            marks.demand_ours(found, instance)
+        except NotOurs as error:
+            raise BadInput(
+                "name", instance, f"cannot be used: {error.cause.message}", fix=error.cause.fix, code="NotOurs"
+            ) from None
+
+    async def _check_objects(self, work: Work, plan: Plan, facts: Facts) -> None:
+        if not facts.rendered:
+            raise BadInput("chart", plan.chart.label, "renders no object at all", fix="correct the plan's values")
+        for manifest in facts.rendered:
+            await self._check_object(work, plan, manifest)
+
+    async def _check_object(self, work: Work, plan: Plan, manifest: Manifest) -> None:
+        ref = Ref.to(manifest)
+        namespaced = await self._cluster.is_namespaced(ref.api_version, ref.kind)
+        if namespaced is None:
+            raise BadInput(
+                "chart",
+                plan.chart.label,
+                f"renders {ref.kind} ({ref.api_version}), which the cluster does not know",
+                fix="install what defines it in the cluster, or turn it off by the plan's values",
+            )
+        if not namespaced:
+            if ref.kind not in plan.cluster_objects:
+                raise BadInput(
+                    "chart",
+                    plan.chart.label,
+                    f"renders {ref}, which belongs to no namespace",
+                    fix=f"turn it off by the plan's values, or list {ref.kind} under the plan's cluster_objects",
+                )
+            return
+        if ref.namespace not in (None, work.namespace):
+            raise BadInput(
+                "chart",
+                plan.chart.label,
+                f"renders {ref}, outside the instance's namespace",
+                fix="remove the namespace from the chart's template, or turn the object off by the plan's values",
+            )
+        await self._dry_run(plan, manifest)
+
+    async def _dry_run(self, plan: Plan, manifest: Manifest) -> None:
+        """Let the API server validate strictly what Helm will send without validation."""
+        ref = Ref.to(manifest)
+        probe = {**manifest, "metadata": {**manifest["metadata"], "namespace": self._operator_namespace}}
+        try:
+            await self._cluster.create(probe, dry_run=True)
+        except (AlreadyExists, Conflict, Forbidden):
+            # The operator's namespace has objects, quotas and policies of its own, which say nothing of the chart.
+            return
+        except Permanent as error:
+            raise BadInput(
+                "chart",
+                plan.chart.label,
+                f"renders {ref.kind} {ref.name}, which the API server refuses: {error.cause.message}",
+                fix="correct the chart or the plan's values",
+            ) from None
+
+
+def _foreseen(request: Request) -> Work:
+    """What the operation would work on, were it admitted."""
+    return Work(
+        request_id=request.request_id,
+        kind=request.kind,
+        instance=request.instance,
+        tenant=request.tenant or "",
+        plan=request.plan or "",
+        namespace=names.namespace_of(request.instance),
+        release=names.release_of(request.instance),
+        generation=0,
+    )

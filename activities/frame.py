@@ -1,0 +1,98 @@
+"""What every activity gets around it: heartbeats, a deadline of its own, and errors that Temporal understands.
+
+Here, and only here, the error tree is mapped to Temporal's retry behaviour: `Permanent` is not retried, `Transient`
+is (after the answering part's own wish, if it has one), and so is everything unforeseen, whose text is withheld
+since it may quote a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from ..model.errors import BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
+
+GRACE = timedelta(seconds=5)
+"""How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
+
+_log = logging.getLogger(__name__)
+
+
+class Frame(Interceptor):
+    """Puts the frame around every activity of a worker."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Temporal's hook."""
+        return _Framed(next)
+
+
+class _Framed(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = activity.info()
+        limit = info.start_to_close_timeout
+        own = max(limit - GRACE, limit / 2).total_seconds() if limit else None
+        try:
+            async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):
+                return await self.next.execute_activity(input)
+        except TimeoutError:
+            raise to_temporal(
+                Pending(f"{info.activity_type} was not done within {own:g} s", fix="it is tried again")
+            ) from None
+        except InnkeeperError as error:
+            raise to_temporal(error) from error
+        except ApplicationError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
+            raise _unforeseen(error) from None
+
+
+def to_temporal(error: InnkeeperError) -> ApplicationError:
+    """The error as Temporal carries it: its class's name as the type, its cause as the only detail."""
+    wish = error.retry_after if isinstance(error, Transient) else None
+    kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__
+    return ApplicationError(
+        error.cause.message,
+        error.cause,
+        type=kind,
+        non_retryable=isinstance(error, Permanent),
+        next_retry_delay=timedelta(seconds=wish) if wish else None,
+    )
+
+
+def _unforeseen(error: Exception) -> ApplicationError:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
+    _log.error("unforeseen %s at %s", type(error).__name__, where)
+    cause = Cause(
+        code="Unforeseen",
+        message=f"{type(error).__name__} at {where}",
+        fix="this is a defect of Innkeeper or of a library: report it with this line",
+    )
+    return ApplicationError(cause.message, cause, type="Unforeseen")
+
+
+@contextlib.asynccontextmanager
+async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
+    if not timeout:
+        yield
+        return
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(timeout.total_seconds() / 3)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

@@ -1,0 +1,133 @@
+"""The namespace of an instance and what Innkeeper puts around the release: prepared, undone, purged."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from ..model import marks, surroundings
+from ..model.catalog import Catalog, Plan
+from ..model.errors import AlreadyExists, Pending
+from ..model.messages import Prepared, Work
+from ..model.ports import Cluster, Manifest, Ref
+from ..model.release import running_revision
+from .polling import patience, until
+from .secrets import Secrets
+from .storage import read_revisions
+
+
+class Namespaces:
+    """Makes, undoes and purges namespaces."""
+
+    def __init__(self, cluster: Cluster, catalog: Catalog, secrets: Secrets) -> None:
+        self._cluster = cluster
+        self._catalog = catalog
+        self._secrets = secrets
+
+    @activity.defn(name="prepare")
+    async def prepare(self, work: Work) -> Prepared:
+        """Have the namespace, its quota, limits, policy and secrets as the plan wants them.
+
+        Raises:
+            NotOurs: the namespace, or a Secret of that name in it, is somebody else's.
+            Pending: the namespace is being deleted; tried again until it is gone.
+        """
+        plan = self._catalog.plan(work.plan)
+        made = await self._namespace(work, plan)
+        for manifest in surroundings.around(work, plan):
+            await self.create_or_apply(manifest, work.instance)
+        await self._secrets.have(work, plan)
+        running = None if made else running_revision(await read_revisions(self._cluster, work))
+        return Prepared(former_revision=running.version if running else None)
+
+    async def _namespace(self, work: Work, plan: Plan) -> bool:
+        """Whether the namespace was made here. A create, never an apply: that would adopt a foreign one silently."""
+        manifest = surroundings.namespace(work, plan)
+        try:
+            await self._cluster.create(manifest)
+        except AlreadyExists:
+            found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
+            if found is None:
+                raise Pending(f"Namespace {work.namespace} was deleted a moment ago") from None
+            marks.demand_ours(found, work.instance)
+            if found["metadata"].get("deletionTimestamp"):
+                raise Pending(
+                    f"Namespace {work.namespace} is being deleted",
+                    object=f"Namespace {work.namespace}",
+                    fix="wait, or remove the finalizers that hold it",
+                    retry_after=1,
+                ) from None
+            await self._cluster.apply(_keeping_maker(manifest, found))
+            return False
+        return True
+
+    async def create_or_apply(self, manifest: Manifest, instance: str) -> None:
+        """Make the object, or bring this instance's own to the wanted state.
+
+        Raises:
+            NotOurs: an object of that name is there without this instance's mark.
+        """
+        try:
+            await self._cluster.create(manifest)
+        except AlreadyExists:
+            found = await self._cluster.get(Ref.to(manifest))
+            if found is None:
+                raise Pending(f"{Ref.to(manifest)} was deleted a moment ago") from None
+            marks.demand_ours(found, instance)
+            await self._cluster.apply(_keeping_maker(manifest, found))
+
+    @activity.defn(name="undo-prepare")
+    async def undo_prepare(self, work: Work) -> None:
+        """Delete what this very operation made around the release; the namespace only where it holds no data."""
+        found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
+        if found is None or not marks.is_ours(found, work.instance):
+            return
+        for version, kind in surroundings.KINDS:
+            for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
+                meta = item["metadata"]
+                if marks.is_ours(item, work.instance) and marks.created_by(item) == work.request_id:
+                    await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
+        if marks.created_by(found) == work.request_id and not await self._holds_data(work):
+            await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
+
+    async def _holds_data(self, work: Work) -> bool:
+        data = {marks.DATA: "true"}
+        return bool(
+            await self._cluster.list_objects("v1", "PersistentVolumeClaim", namespace=work.namespace)
+            or await self._cluster.list_objects("v1", "Secret", namespace=work.namespace, labels=data)
+        )
+
+    @activity.defn(name="delete-namespace")
+    async def delete(self, work: Work) -> None:
+        """Delete the namespace with the customer's data, and wait until it is gone.
+
+        Raises:
+            NotOurs: the namespace is somebody else's.
+            Pending: something still holds it when the deadline has come; named object by object.
+        """
+        ref = Ref("v1", "Namespace", work.namespace)
+        found = await self._cluster.get(ref)
+        if found is None:
+            return
+        marks.demand_ours(found, work.instance)
+        uid = found["metadata"]["uid"]
+        await self._cluster.delete(ref, uid=uid)
+
+        async def gone() -> bool:
+            now = await self._cluster.get(ref)
+            return now is None or now["metadata"]["uid"] != uid
+
+        if not await until(gone, at_most=patience()):
+            held_by = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace)]
+            held = ", ".join(held_by[:10]) or "nothing listed"
+            raise Pending(
+                f"Namespace {work.namespace} is still being deleted; it holds {held}",
+                object=f"Namespace {work.namespace}",
+                fix="remove what holds it, or the finalizers of it; nothing foreign is stripped",
+            )
+
+
+def _keeping_maker(manifest: Manifest, found: Manifest) -> Manifest:
+    """The wanted manifest for the object that was read, with the mark of who made it left as it is."""
+    meta = manifest["metadata"]
+    annotations = {**meta["annotations"], marks.CREATED_BY: marks.created_by(found) or ""}
+    return {**manifest, "metadata": {**meta, "annotations": annotations, "uid": found["metadata"]["uid"]}}

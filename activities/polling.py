@@ -1,0 +1,32 @@
+"""Waiting for what cannot be watched cheaply, within the activity's own patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from temporalio import activity
+
+INTERVAL = 0.1
+"""Seconds between two looks."""
+
+RESERVE = timedelta(seconds=10)
+"""Kept of an activity's time to say what is still missing once its patience is over."""
+
+
+def patience() -> float:
+    """Seconds an activity may wait before it must say what it waits for."""
+    limit = activity.info().start_to_close_timeout or timedelta(minutes=1)
+    return max(limit - RESERVE, limit / 2).total_seconds()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, at_most: float) -> bool:
+    """Look until the condition holds; False where it did not within `at_most` seconds."""
+    try:
+        async with asyncio.timeout(at_most):
+            while not await condition():
+                await asyncio.sleep(INTERVAL)
+    except TimeoutError:
+        return False
+    return True

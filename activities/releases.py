@@ -1,0 +1,141 @@
+"""The steps on the Helm release: brought to the wanted state, taken back, uninstalled.
+
+Each reads Helm's storage through the cluster, lets `model.release` decide, does one act and reads again, until there
+is nothing left to do: an attempt that was killed anywhere is carried on by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from temporalio import activity
+
+from ..model import release
+from ..model.catalog import Catalog, Deadlines
+from ..model.errors import Pending, Permanent
+from ..model.messages import Work
+from ..model.ports import Cluster, Helm
+from ..model.release import Revision
+from ..model.wishes import wanted_release
+from .charts import Charts
+from .secrets import Secrets
+from .stopping import lift_stop, resume
+from .storage import read_revisions
+
+MOST_ACTS = 6
+"""Acts of one attempt; the longest way that leads anywhere (wait, roll back, upgrade) is shorter."""
+
+LONGEST_WAIT = 2.0
+"""Seconds between two looks at a release that somebody may be working on."""
+
+
+class Releases:
+    """Brings releases to the wanted state and takes them away."""
+
+    def __init__(self, cluster: Cluster, helm: Helm, catalog: Catalog, charts: Charts, secrets: Secrets) -> None:
+        self._cluster = cluster
+        self._helm = helm
+        self._catalog = catalog
+        self._charts = charts
+        self._secrets = secrets
+
+    @activity.defn(name="release")
+    async def release(self, work: Work) -> None:
+        """Install or upgrade the release as the plan wants it, recovering first what a killed run left.
+
+        Raises:
+            ReleaseFailed: Helm refused.
+            Pending: somebody's Helm is at work on it, or ours was stopped at its limit.
+        """
+        plan = self._catalog.plan(work.plan)
+        facts = await self._charts.facts(work, plan)
+        limit = plan.deadlines.release
+        wanted = wanted_release(
+            work, plan, chart_digest=facts.digest, secret_values=await self._secrets.values(work, plan)
+        ).model_copy(update={"keep_volumes": facts.forgets_data})
+        for _ in range(MOST_ACTS):
+            revisions = await read_revisions(self._cluster, work)
+            match release.decide(revisions, wanted.mark, await self._cluster.now(), limit):
+                case release.Nothing():
+                    await resume(self._cluster, work, revisions[-1])
+                    return
+                case release.Wait(seconds, because):
+                    await _wait(seconds, because)
+                case release.RollbackThenUpgrade(to):
+                    await self._helm.rollback(work.release, work.namespace, to, limit=limit)
+                case release.UninstallThenInstall():
+                    await self._uninstall(work, revisions, limit)
+                case release.Install() | release.Upgrade():
+                    await lift_stop(self._cluster, work)
+                    await self._helm.upgrade(wanted, limit=limit)
+        raise Pending(f"release {work.release} does not settle", fix="it is tried again")
+
+    @activity.defn(name="undo-release")
+    async def undo_release(self, work: Work) -> None:
+        """Go back to the revision that ran before this operation; where none did, uninstall and keep the data.
+
+        Raises:
+            Permanent: Helm's storage is not what our own acts leave; a person has to look.
+        """
+        limit = self._limit(work)
+        for _ in range(MOST_ACTS):
+            revisions = await read_revisions(self._cluster, work)
+            match release.decide_undo(revisions, work.former_revision, await self._cluster.now(), limit):
+                case release.Nothing():
+                    return
+                case release.Wait(seconds, because):
+                    await _wait(seconds, because)
+                case release.Uninstall():
+                    await self._uninstall(work, revisions, limit)
+                case release.Rollback(to):
+                    await self._helm.rollback(work.release, work.namespace, to, limit=limit)
+                case release.Ambiguous(why):
+                    raise Permanent(
+                        why,
+                        code="AmbiguousRelease",
+                        object=f"Release {work.namespace}/{work.release}",
+                        fix="look at it with `helm history`, then provision or uninstall the instance",
+                    )
+        raise Pending(f"release {work.release} does not settle", fix="it is tried again")
+
+    @activity.defn(name="uninstall")
+    async def uninstall(self, work: Work) -> None:
+        """Have no release, whatever state it is in; volumes and generated secrets stay."""
+        limit = self._limit(work)
+        for _ in range(MOST_ACTS):
+            revisions = await read_revisions(self._cluster, work)
+            match release.decide_uninstall(revisions, await self._cluster.now(), limit):
+                case release.Nothing():
+                    return
+                case release.Wait(seconds, because):
+                    await _wait(seconds, because)
+                case release.Uninstall():
+                    # Hooks that run before the deletion need pods.
+                    await lift_stop(self._cluster, work)
+                    await self._uninstall(work, revisions, limit)
+        raise Pending(f"release {work.release} does not go away", fix="it is tried again")
+
+    async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float) -> None:
+        await self._delete_strays(work, revisions)
+        await self._helm.uninstall(work.release, work.namespace, limit=limit)
+
+    async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
+        """Delete what only older revisions made, where it still is the release's own."""
+        for ref in release.strays(revisions):
+            placed = ref if ref.namespace else ref._replace(namespace=work.namespace)
+            found = await self._cluster.get(placed)
+            annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
+            if found is not None and annotations.get("meta.helm.sh/release-name") == work.release:
+                await self._cluster.delete(placed, uid=found["metadata"]["uid"])
+
+    def _limit(self, work: Work) -> float:
+        plan = self._catalog.plans.get(work.plan)
+        return (plan.deadlines if plan else Deadlines()).release
+
+
+async def _wait(seconds: float, because: str) -> None:
+    if seconds > LONGEST_WAIT:
+        # Told to Temporal as an attempt of its own, so that the wait shows and holds no slot.
+        raise Pending(f"waiting: {because}", retry_after=min(seconds, 10))
+    await asyncio.sleep(seconds)

@@ -1,0 +1,125 @@
+"""The steps on an instance's workloads: readiness, stop, start and restart."""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio import activity
+
+from ..model import health, marks, surroundings, workloads
+from ..model.catalog import Catalog
+from ..model.errors import AlreadyExists, NeverReady, Pending, Permanent
+from ..model.messages import Ready, Work
+from ..model.ports import Cluster, Ref
+from ..model.release import Revision, objects_of, running_revision
+from ..model.wishes import url_of
+from .polling import patience
+from .stopping import lift_stop, patch_workload, resume, workloads_of
+from .storage import read_revisions
+
+
+class Workloads:
+    """Watches, stops, starts and restarts what runs."""
+
+    def __init__(self, cluster: Cluster, catalog: Catalog) -> None:
+        self._cluster = cluster
+        self._catalog = catalog
+
+    @activity.defn(name="ready")
+    async def ready(self, work: Work) -> Ready:
+        """Wait until all of the release is ready, then reread Helm's storage.
+
+        Raises:
+            NeverReady: at once where something failed for good, else at the deadline; names the object and reason.
+        """
+        revision = await self._running(work)
+        wanted = objects_of(revision)
+        waiting_for = ""
+        try:
+            async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
+                while True:
+                    found = health.assess(wanted, watch.objects())
+                    if isinstance(found, health.Ready):
+                        break
+                    if isinstance(found, health.Failed):
+                        raise NeverReady(
+                            found.cause.message, code=found.cause.code, object=found.cause.object, fix=found.cause.fix
+                        )
+                    waiting_for = found.waiting_for
+                    await watch.changed()
+        except TimeoutError:
+            raise NeverReady(
+                f"not ready within {patience():g} s; still waiting for {waiting_for}",
+                code="ReadyTimeout",
+                fix="look at the object named, or raise the plan's deadlines.ready",
+            ) from None
+        plan = self._catalog.plans.get(work.plan)
+        return Ready(revision=(await self._running(work)).version, url=url_of(work, plan) if plan else None)
+
+    async def _running(self, work: Work) -> Revision:
+        found = running_revision(await read_revisions(self._cluster, work))
+        if found is None:
+            raise Permanent(
+                f"release {work.release} is not deployed in namespace {work.namespace}",
+                code="ReleaseMissing",
+                object=f"Release {work.namespace}/{work.release}",
+                fix="provision the instance again; kept data is used",
+            )
+        return found
+
+    @activity.defn(name="scale-down")
+    async def scale_down(self, work: Work) -> None:
+        """Let no pod run any more, and remember in each workload what ran."""
+        await self._running(work)
+        try:
+            await self._cluster.create(surroundings.no_pods(work))
+        except AlreadyExists:
+            found = await self._cluster.get(Ref("v1", "ResourceQuota", marks.STOP_QUOTA, work.namespace))
+            if found is not None:
+                marks.demand_ours(found, work.instance)
+        for manifest in await workloads_of(self._cluster, work):
+            await patch_workload(self._cluster, manifest, workloads.stop_patch(manifest))
+
+    @activity.defn(name="gone")
+    async def gone(self, work: Work) -> None:
+        """Wait until no pod is left; a pod that nothing controls is deleted, start makes it again from the release.
+
+        Raises:
+            Pending: pods are left at the deadline; names them.
+        """
+        await self._delete_bare_pods(work)
+        left: list[str] = []
+        try:
+            async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
+                while not health.is_stopped(watch.objects()):
+                    left = [str(Ref.to(found)) for found in watch.objects() if found["kind"] == "Pod"]
+                    await watch.changed()
+        except TimeoutError:
+            raise Pending(
+                f"pods are still there after {patience():g} s: {', '.join(left[:10])}",
+                code="PodsLeft",
+                object=left[0] if left else "",
+                fix="look at what holds the pod (finalizers, an unreachable node)",
+            ) from None
+
+    async def _delete_bare_pods(self, work: Work) -> None:
+        for pod in await self._cluster.list_objects("v1", "Pod", namespace=work.namespace):
+            if not workloads.controlled(pod):
+                meta = pod["metadata"]
+                await self._cluster.delete(Ref("v1", "Pod", meta["name"], work.namespace), uid=meta["uid"])
+
+    @activity.defn(name="scale-up")
+    async def scale_up(self, work: Work) -> None:
+        """Bring back exactly what ran before the stop; where nothing was stopped, nothing is done.
+
+        Raises:
+            Pending: the API server still enforces the quota of no pods at the deadline.
+        """
+        await lift_stop(self._cluster, work)
+        await resume(self._cluster, work, running_revision(await read_revisions(self._cluster, work)))
+
+    @activity.defn(name="roll")
+    async def roll(self, work: Work) -> None:
+        """Roll all pods once for this request."""
+        for manifest in await workloads_of(self._cluster, work):
+            await patch_workload(self._cluster, manifest, workloads.restart_patch(manifest, work.request_id))

@@ -1,0 +1,242 @@
+"""A caller's hold on one operation: pinned to its run, so that it never drifts to the instance's next one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..model.errors import Answer, BadInput, Cause, InnkeeperError, OperationFailed, Unreachable
+from ..model.messages import (
+    PROGRESS_QUERY,
+    TASK_QUEUE,
+    OperationResult,
+    Outcome,
+    Progress,
+    StepEvent,
+)
+from ..model.names import workflow_id_of
+from . import runs
+from .connection import ANSWER_WITHIN, TRANSIENT, translated
+from .endings import ending_of
+
+PATIENCE = timedelta(seconds=60)
+"""How long `result` and `progress` outlast a silent Temporal or the absence of a worker."""
+
+_QUICKEST, _SLOWEST = 0.1, 0.5
+_QUERY_WITHIN = timedelta(seconds=2)
+
+
+class OperationDescription(BaseModel):
+    """An operation as it stands."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str
+    kind: str
+    instance: str
+    tenant: str | None
+    """The tenant the request named, None where it named none."""
+    run_id: str
+    asked_by: str
+    outcome: Outcome
+    """`undone` for a refused request, too: nothing was touched."""
+    cause: Cause | None
+    """Why it did not come to what was asked."""
+    started_at: datetime
+    ended_at: datetime | None
+    now: str
+    """What the running step waits for; empty after the end."""
+
+
+class OperationHandle:
+    """One operation, running or ended. Made by `Innkeeper`; cheap to make again from `instance` and `run_id`."""
+
+    def __init__(self, client: Client, instance: str, run_id: str, *, patience: timedelta = PATIENCE) -> None:
+        self.instance = instance
+        self.run_id = run_id
+        self._client = client
+        self._patience = patience.total_seconds()
+        self._workflow = client.get_workflow_handle(workflow_id_of(instance), run_id=run_id)
+
+    def __repr__(self) -> str:
+        return f"OperationHandle(instance={self.instance!r}, run_id={self.run_id!r})"
+
+    async def result(self) -> OperationResult:
+        """Wait for the end, over restarts of workers and Temporal alike.
+
+        Raises:
+            OperationFailed: it ended without what was asked; `.result` says what is left.
+            Refused: nothing was touched.
+            Unreachable: Temporal was silent for longer than the handle's patience (60 s).
+
+        >>> handle = await innkeeper.provision("acme", tenant="t1", plan="starter")
+        >>> (await handle.result()).status.value
+        'running'
+        """
+        ending = await self._ending()
+        if isinstance(ending, Answer):
+            raise ending
+        return ending
+
+    async def progress(self) -> AsyncGenerator[StepEvent, None]:
+        """Each step event once, in order, from the first; ends when the operation has ended, however it did.
+
+        Raises:
+            Unreachable: no worker or no Temporal answered for longer than the handle's patience (60 s).
+
+        >>> handle = await innkeeper.provision("globex", tenant="t1", plan="starter")
+        >>> events = [event async for event in handle.progress()]
+        >>> events[0].step, events[0].state.value
+        ('claim', 'started')
+        """
+        seen: set[StepEvent] = set()
+        interval = _QUICKEST
+        heard = time.monotonic()
+        ending = asyncio.create_task(self._ending())
+        try:
+            while not (await asyncio.wait({ending}, timeout=interval))[0]:
+                try:
+                    told = (await self._query()).events
+                    heard = time.monotonic()
+                except (RPCError, WorkflowQueryFailedError) as error:
+                    self._check_patience(heard, error)
+                    told = []
+                fresh = _unseen(told, seen)
+                interval = _QUICKEST if fresh else min(_SLOWEST, interval * 1.5)
+                for event in fresh:
+                    yield event
+            for event in _unseen(_steps(await ending), seen):
+                yield event
+        finally:
+            ending.cancel()
+            await asyncio.gather(ending, return_exceptions=True)
+
+    async def cancel(self) -> None:
+        """Ask the operation to stop and to take back what it made; `result` then says how that went.
+
+        An operation that has ended is not changed by it.
+
+        Raises:
+            BadInput: Temporal does not know the run.
+            Unreachable: Temporal did not answer.
+        """
+        try:
+            await self._workflow.cancel(rpc_timeout=ANSWER_WITHIN)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise translated(error, self._client) from error
+            await self._run()
+
+    async def describe(self) -> OperationDescription:
+        """What the operation is and how it stands; answers within seconds even without a worker.
+
+        Raises:
+            BadInput: Temporal does not know the run (any more).
+            Unreachable: Temporal did not answer.
+
+        >>> handle = await innkeeper.provision("initech", tenant="t1", plan="starter", request_id="order-17")
+        >>> (await handle.describe()).request_id
+        'order-17'
+        """
+        run = await self._run()
+        if run.running:
+            ending, now = None, await self._now()
+        else:
+            ending, now = await self._ending(), ""
+        return OperationDescription(
+            request_id=run.request_id,
+            kind=run.kind,
+            instance=run.instance,
+            tenant=run.tenant,
+            run_id=run.run_id,
+            asked_by=run.asked_by,
+            outcome=_outcome(ending),
+            cause=ending.cause if ending else None,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+            now=now,
+        )
+
+    async def _run(self) -> runs.Run:
+        try:
+            return await runs.describe(self._client, self._workflow.id, self.run_id)
+        except RPCError as error:
+            raise self._unknown(error) from error
+
+    async def _ending(self) -> OperationResult | Answer:
+        while True:
+            try:
+                return await ending_of(self._client, self.instance, self.run_id)
+            except RPCError as error:
+                if error.status not in TRANSIENT:
+                    raise self._unknown(error) from error
+                await self._until_reachable(error)
+
+    async def _until_reachable(self, error: RPCError) -> None:
+        given_up = time.monotonic() + self._patience
+        while time.monotonic() < given_up:
+            try:
+                await self._workflow.describe(rpc_timeout=ANSWER_WITHIN)
+                return
+            except RPCError as later:
+                error = later
+                await asyncio.sleep(_SLOWEST)
+        raise translated(error, self._client) from error
+
+    async def _query(self) -> Progress:
+        told: Progress = await self._workflow.query(PROGRESS_QUERY, result_type=Progress, rpc_timeout=_QUERY_WITHIN)
+        return told
+
+    async def _now(self) -> str:
+        try:
+            return (await self._query()).now
+        except (RPCError, WorkflowQueryFailedError):
+            return f"a worker on task queue {TASK_QUEUE}"
+
+    def _check_patience(self, heard: float, error: RPCError | WorkflowQueryFailedError) -> None:
+        silent = isinstance(error, RPCError) and error.status in TRANSIENT
+        if isinstance(error, RPCError) and not silent and error.status is not RPCStatusCode.FAILED_PRECONDITION:
+            raise self._unknown(error) from error
+        if time.monotonic() - heard > self._patience:
+            raise Unreachable(
+                f"no worker has answered for {self.instance} for {self._patience:g} seconds: {error}",
+                code="NoWorker",
+                object=f"task queue {TASK_QUEUE}",
+                fix="start one with `innkeeper worker`; the operation waits for it",
+            ) from error
+
+    def _unknown(self, error: RPCError) -> InnkeeperError:
+        """Temporal's refusal; a run it does not know is the caller's to mend."""
+        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+            return BadInput(
+                "run_id",
+                self.run_id,
+                f"is no run of {self.instance} that Temporal still knows",
+                fix="read the operation's row instead: `operation(request_id)`",
+            )
+        return translated(error, self._client)
+
+
+def _steps(ending: OperationResult | Answer) -> Sequence[StepEvent]:
+    result = ending.result if isinstance(ending, OperationFailed) else ending
+    return result.steps if isinstance(result, OperationResult) else ()
+
+
+def _unseen(events: Sequence[StepEvent], seen: set[StepEvent]) -> list[StepEvent]:
+    fresh = [event for event in events if event not in seen]
+    seen.update(fresh)
+    return fresh
+
+
+def _outcome(ending: OperationResult | Answer | None) -> Outcome:
+    if ending is None:
+        return Outcome.RUNNING
+    if isinstance(ending, OperationFailed):
+        return ending.result.outcome if ending.result else Outcome.LEFT_BEHIND
+    return ending.outcome if isinstance(ending, OperationResult) else Outcome.UNDONE

@@ -1,0 +1,58 @@
+"""Reading rows: the one module of the client that knows a database gateway, and only once somebody reads.
+
+A backend may as well read the rows by its own Supabase client; this is for those who want one door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from importlib.util import find_spec
+
+from ..model.errors import BadInput, MissingExtra
+from ..model.ports import Rows
+
+URL_VARIABLE = "INNKEEPER_SUPABASE_URL"
+KEY_VARIABLE = "INNKEEPER_SUPABASE_KEY"
+
+
+class RowsSource:
+    """Where rows come from, opened at the first read."""
+
+    def __init__(self, rows: Rows | None = None, *, url: str | None = None, key: str | None = None) -> None:
+        self._rows = rows
+        self._url = url
+        self._key = key
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> Rows:
+        """The database's rows.
+
+        Raises:
+            MissingExtra: supabase is not installed.
+            BadInput: no address or key was given.
+            Unreachable: Supabase does not answer.
+        """
+        async with self._opening:
+            if self._rows is None:
+                self._rows = await self._connect()
+        return self._rows
+
+    async def _connect(self) -> Rows:
+        if find_spec("supabase") is None:
+            raise MissingExtra(
+                "reading rows needs the package supabase, which is not installed",
+                fix="pip install 'innkeeper[rows]', or read the rows by your own Supabase client",
+            )
+        url = _given("supabase_url", self._url, URL_VARIABLE)
+        key = _given("supabase_key", self._key, KEY_VARIABLE)
+        from ..gateways.database import SupabaseRows
+
+        return await SupabaseRows.connect(url, key)
+
+
+def _given(field: str, value: str | None, variable: str) -> str:
+    found = value or os.environ.get(variable)
+    if not found:
+        raise BadInput(field, None, "is missing", fix=f"give it to connect() or set {variable}")
+    return found

@@ -1,0 +1,112 @@
+"""The client for blocking code, Django and Flask among it: the asynchronous one, called through a portal.
+
+Each method is derived from its asynchronous namesake, parameters, types and documentation with it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec
+
+from .api import Innkeeper
+from .handle import OperationHandle
+from .portal import Portal, Twin, blocking, iterating
+
+P = ParamSpec("P")
+
+
+class SyncOperationHandle(Twin[OperationHandle]):
+    """A blocking `OperationHandle`."""
+
+    @property
+    def instance(self) -> str:
+        """The instance's name."""
+        return self._async.instance
+
+    @property
+    def run_id(self) -> str:
+        """The operation's run at Temporal."""
+        return self._async.run_id
+
+    def __repr__(self) -> str:
+        return f"Sync{self._async!r}"
+
+    result = blocking(OperationHandle.result)
+    progress = iterating(OperationHandle.progress)
+    cancel = blocking(OperationHandle.cancel)
+    describe = blocking(OperationHandle.describe)
+
+
+def _asking(
+    method: Callable[Concatenate[Innkeeper, P], Coroutine[Any, Any, OperationHandle]],
+) -> Callable[Concatenate[Twin[Innkeeper], P], SyncOperationHandle]:
+    ask = blocking(method)
+
+    @functools.wraps(method)
+    def twin(self: Twin[Innkeeper], /, *args: P.args, **kwargs: P.kwargs) -> SyncOperationHandle:
+        return SyncOperationHandle(ask(self, *args, **kwargs), self._portal)
+
+    return twin
+
+
+def _connecting(
+    connect: Callable[P, Coroutine[Any, Any, Innkeeper]],
+) -> Callable[Concatenate[type[SyncInnkeeper], P], SyncInnkeeper]:
+    @functools.wraps(connect)
+    def twin(cls: type[SyncInnkeeper], /, *args: P.args, **kwargs: P.kwargs) -> SyncInnkeeper:
+        portal = Portal()
+        try:
+            return cls(portal.run(connect(*args, **kwargs)), portal)
+        except BaseException:
+            portal.close()
+            raise
+
+    return twin
+
+
+class SyncInnkeeper(Twin[Innkeeper]):
+    """A blocking `Innkeeper` that any number of threads may share. Connect after forking, never before.
+
+    >>> with SyncInnkeeper.connect(address) as innkeeper:
+    ...     result = innkeeper.provision("acme", tenant="t1", plan="starter").result()
+    >>> result.outcome.value
+    'done'
+    """
+
+    connect = classmethod(_connecting(Innkeeper.connect))
+
+    provision = _asking(Innkeeper.provision)
+    stop = _asking(Innkeeper.stop)
+    start = _asking(Innkeeper.start)
+    restart = _asking(Innkeeper.restart)
+    uninstall = _asking(Innkeeper.uninstall)
+    purge = _asking(Innkeeper.purge)
+    handle = _asking(Innkeeper.handle)
+
+    get = blocking(Innkeeper.get)
+    list = blocking(Innkeeper.list)
+    list_all = iterating(Innkeeper.list_all)
+    operation = blocking(Innkeeper.operation)
+    operations = blocking(Innkeeper.operations)
+
+    def handle_for(self, name: str, run_id: str) -> SyncOperationHandle:
+        """The handle of a known run again; asks nobody.
+
+        Raises:
+            BadInput: the name cannot be an instance's.
+        """
+        return SyncOperationHandle(self._async.handle_for(name, run_id), self._portal)
+
+    def close(self) -> None:
+        """End the client's thread; calls that still wait are cancelled."""
+        self._portal.close()
+
+    def __enter__(self) -> SyncInnkeeper:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

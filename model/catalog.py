@@ -1,0 +1,221 @@
+"""The catalog: what tenants can buy, as the operator writes it in `catalog.yaml`, checked to the last key.
+
+A plan names a chart (directory, OCI reference or repository) and everything an instance of it needs. Values may
+hold placeholders `${instance.name}`, `${instance.tenant}`, `${instance.namespace}`, `${instance.release}`,
+`${instance.plan}`, `${instance.url}` and `${secret.NAME}` (the name of an existing Secret the plan makes); any
+other is refused when the catalog is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import BadInput
+
+_PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
+_INSTANCE_KEYS = frozenset({"name", "tenant", "namespace", "release", "plan", "url"})
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ChartRef(_Part):
+    """Where a chart comes from: exactly one of `path`, `oci`, or `repository` with `name`."""
+
+    path: str | None = None
+    """A directory or archive; a relative one counts from the catalog's folder."""
+    oci: str | None = None
+    repository: str | None = None
+    name: str | None = None
+    version: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ChartRef:
+        sources = [key for key in ("path", "oci", "repository") if getattr(self, key)]
+        if len(sources) != 1:
+            raise ValueError(f"give exactly one of path, oci, repository (found: {', '.join(sources) or 'none'})")
+        if self.oci and not self.oci.startswith("oci://"):
+            raise ValueError("oci must start with oci://")
+        if (self.name is None) == (self.repository is not None):
+            raise ValueError("name goes with repository, and repository needs name")
+        if not self.path and not self.version:
+            raise ValueError("version is missing: an unpinned chart would change under running instances")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The chart for people, e.g. ``charts/room`` or ``oci://host/chart 1.2.0``."""
+        source = self.path or self.oci or f"{self.repository} {self.name}"
+        return f"{source} {self.version}" if self.version else source
+
+
+class Generated(_Part):
+    """A Secret that is made once, with random values, and kept for ever after (only purge deletes it)."""
+
+    name: str = Field(pattern=_DNS_LABEL)
+    generate: dict[str, Annotated[int, Field(ge=8, le=256)]] = Field(min_length=1)
+    """Key → length in characters (letters and digits)."""
+
+
+class Copied(_Part):
+    """A Secret copied from the operator's namespace, e.g. a pull secret; refreshed by every provision."""
+
+    name: str = Field(pattern=_DNS_LABEL)
+    copy_from: str = Field(alias="copy", pattern=_DNS_LABEL)
+    """The Secret's name in the operator's namespace."""
+
+
+class FromSecret(_Part):
+    """For charts that insist on a value: a key of one of the plan's Secrets, given to Helm on its standard input."""
+
+    value: str
+    """The value's path in the chart, e.g. ``auth.password``."""
+    secret: str
+    key: str
+
+
+class Deadlines(_Part):
+    """How long each step may take, in seconds, retries included."""
+
+    prepare: float = Field(default=120, gt=0, le=86_400)
+    release: float = Field(default=300, gt=0, le=86_400)
+    ready: float = Field(default=600, gt=0, le=86_400)
+    gone: float = Field(default=300, gt=0, le=86_400)
+    """Waiting for pods, or the namespace, to be gone."""
+
+
+def _placeholders_known(values: dict[str, Any]) -> dict[str, Any]:
+    def check(found: str) -> str:
+        group, _, key = found.partition(".")
+        if (group == "secret" and key) or (group == "instance" and key in _INSTANCE_KEYS):
+            return ""
+        known = ", ".join(f"${{instance.{key}}}" for key in sorted(_INSTANCE_KEYS))
+        raise ValueError(f"unknown placeholder ${{{found}}}; known are {known} and ${{secret.NAME}}")
+
+    _substitute(values, check)
+    return values
+
+
+Values = Annotated[dict[str, Any], AfterValidator(_placeholders_known)]
+
+
+class Plan(_Part):
+    """What an instance of the plan is made of."""
+
+    chart: ChartRef
+    values: Values = Field(default_factory=dict)
+    secrets: list[Generated | Copied] = Field(default_factory=list)
+    secret_values: list[FromSecret] = Field(default_factory=list)
+    url: str | None = None
+    """Where the instance answers; may hold placeholders."""
+    quota: dict[str, str | int] = Field(default_factory=dict)
+    """A ResourceQuota's `hard`, e.g. ``pods: 10``."""
+    container_defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """A LimitRange's container `default` and `defaultRequest`, e.g. ``{default: {cpu: 500m}}``."""
+    pod_security: Literal["privileged", "baseline", "restricted"] = "baseline"
+    network: Literal["isolated", "open"] = "isolated"
+    """`isolated`: pods of other instances' namespaces cannot reach this one's."""
+    cluster_objects: list[str] = Field(default_factory=list)
+    """Kinds without a namespace that the chart may make, e.g. ``ClusterRole``; others are refused."""
+    deadlines: Deadlines = Field(default_factory=Deadlines)
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _secrets_known(self) -> Plan:
+        names = [secret.name for secret in self.secrets]
+        if len(set(names)) != len(names):
+            raise ValueError("secrets: two have the same name")
+        wanted = {item.secret for item in self.secret_values}
+
+        def collect(found: str) -> str:
+            if found.startswith("secret."):
+                wanted.add(found.removeprefix("secret."))
+            return ""
+
+        _substitute(self.values, collect)
+        for name in sorted(wanted - set(names)):
+            raise ValueError(f"secret {name!r} is used and not listed under secrets")
+        return self
+
+
+class Catalog(_Part):
+    """All plans by name."""
+
+    plans: dict[Annotated[str, Field(pattern=_DNS_LABEL)], Plan] = Field(min_length=1)
+
+    def plan(self, name: str) -> Plan:
+        """The plan of that name.
+
+        Raises:
+            BadInput: there is none; names those there are.
+        """
+        found = self.plans.get(name)
+        if found is None:
+            raise BadInput("plan", name, "is not in the catalog", fix=f"use one of: {', '.join(sorted(self.plans))}")
+        return found
+
+
+def parse(document: object, *, folder: str, source: str = "catalog.yaml") -> Catalog:
+    """The catalog from a YAML document already read into Python; relative chart paths count from `folder`.
+
+    Raises:
+        BadInput: with the path to the bad key, for the first that is wrong, and how many more there are.
+    """
+    try:
+        catalog = Catalog.model_validate(document)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        first = problems[0]
+        path = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        more = f" ({len(problems) - 1} more problems follow)" if len(problems) > 1 else ""
+        raise BadInput(
+            f"{source}: {path}", first.get("input"), f"is wrong: {first['msg']}{more}", fix="correct it in the catalog"
+        ) from None
+    plans = {name: _anchored(plan, folder) for name, plan in catalog.plans.items()}
+    return Catalog(plans=plans)
+
+
+def _anchored(plan: Plan, folder: str) -> Plan:
+    path = plan.chart.path
+    if path is None or PurePosixPath(path).is_absolute():
+        return plan
+    return plan.model_copy(update={"chart": plan.chart.model_copy(update={"path": f"{folder}/{path}"})})
+
+
+def fill(values: Mapping[str, Any], *, instance: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """The values with every placeholder replaced.
+
+    `instance` has the keys of the placeholders; `secrets` maps the plan's name of a Secret to its name in the
+    cluster. A value that is one placeholder and nothing else stays a string.
+    """
+
+    def look_up(found: str) -> str:
+        group, _, key = found.partition(".")
+        return instance[key] if group == "instance" else secrets[key]
+
+    filled: dict[str, Any] = _substitute(values, look_up)
+    return filled
+
+
+def _substitute(value: Any, replace: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda match: replace(match.group(1)), value)
+    if isinstance(value, Mapping):
+        return {key: _substitute(item, replace) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, replace) for item in value]
+    return value
+
+
+def mark_of(*parts: object) -> str:
+    """A digest of what is wanted of a release, short enough for a label value: equal marks, equal wishes."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:40]

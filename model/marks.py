@@ -1,0 +1,66 @@
+"""The marks by which everything that Innkeeper makes in a cluster is known, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import NotOurs
+
+MANAGER = "innkeeper"
+PREFIX = "innkeeper.dev/"
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+INSTANCE = PREFIX + "instance"
+TENANT = PREFIX + "tenant"
+PLAN = PREFIX + "plan"
+
+DATA = PREFIX + "data"
+"""Label on what only purge may delete: generated Secrets."""
+
+CREATED_BY = PREFIX + "created-by"
+"""Annotation: the request id of the operation that made the object; only that operation may undo it."""
+
+STOPPED = PREFIX + "stopped"
+"""Annotation on a stopped workload: what start must bring back, as JSON."""
+
+RESTARTED_BY = PREFIX + "restarted-by"
+"""Annotation on a pod template: the request id of the restart that rolled it."""
+
+STOP_QUOTA = "innkeeper-stopped"
+"""The ResourceQuota of no pods that exists while an instance is stopped."""
+
+
+def labels(*, instance: str, tenant: str, plan: str) -> dict[str, str]:
+    """The labels of everything made for an instance."""
+    return {MANAGED_BY: MANAGER, INSTANCE: instance, TENANT: tenant, PLAN: plan}
+
+
+def created_by(manifest: Mapping[str, Any]) -> str | None:
+    """The request id of the operation that made the object, None where the mark is missing."""
+    found: str | None = (manifest["metadata"].get("annotations") or {}).get(CREATED_BY)
+    return found
+
+
+def is_ours(manifest: Mapping[str, Any], instance: str) -> bool:
+    """Whether the object carries this instance's mark."""
+    found = manifest["metadata"].get("labels") or {}
+    return bool(found.get(MANAGED_BY) == MANAGER and found.get(INSTANCE) == instance)
+
+
+def demand_ours(manifest: Mapping[str, Any], instance: str) -> None:
+    """Pass only if the object carries this instance's mark.
+
+    Raises:
+        NotOurs: it does not; names the object and whose it seems to be.
+    """
+    if is_ours(manifest, instance):
+        return
+    meta = manifest["metadata"]
+    where = f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else meta["name"]
+    manager = (meta.get("labels") or {}).get(MANAGED_BY, "nobody named")
+    raise NotOurs(
+        f"{manifest.get('kind', 'Object')} {where} exists and is not this instance's (managed by {manager})",
+        object=f"{manifest.get('kind', 'Object')} {where}",
+        fix="use another name for the instance, or remove the object if it is not needed; it was not touched",
+    )

@@ -1,0 +1,87 @@
+"""From an instance's name to every other name it has, so that no two instances can ever meet.
+
+An instance's name is unique over all tenants (it commonly becomes a host name), it is the release's name as it
+stands and the namespace's with a prefix: two different names cannot collide. Limits are Kubernetes' (RFC 1123
+labels, 63 characters) and Helm's (release names, 53 characters).
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import BadInput
+
+LONGEST_NAME = 40
+"""Characters; leaves room for the namespace's prefix and for what charts append to a release's name."""
+
+NAMESPACE_PREFIX = "inn-"
+WORKFLOW_PREFIX = "instance/"
+
+_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_TENANT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_REQUEST = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def normalise(name: str) -> str:
+    """A person's spelling of a name as an instance's name.
+
+    Lower case, without spaces around it; inner spaces and underscores become hyphens.
+
+    Raises:
+        BadInput: what results is not a DNS label that starts with a letter, or is longer than 40 characters.
+    """
+    label = re.sub(r"[\s_]+", "-", name.strip().lower())
+    if len(label) > LONGEST_NAME:
+        raise BadInput("name", name, f"has {len(label)} characters", fix=f"use {LONGEST_NAME} characters at the most")
+    if not _LABEL.fullmatch(label):
+        raise BadInput(
+            "name",
+            name,
+            "is not a DNS label",
+            fix="use letters, digits and hyphens; start with a letter and end with a letter or digit",
+        )
+    return label
+
+
+def check_tenant(tenant: str) -> str:
+    """The tenant's id, if it can stand as a Kubernetes label value.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise BadInput(
+            "tenant",
+            tenant,
+            "is not a tenant id",
+            fix="use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends (a UUID fits)",
+        )
+    return tenant
+
+
+def check_request_id(request_id: str) -> str:
+    """The request's id, if it can be stored and printed anywhere.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not _REQUEST.fullmatch(request_id):
+        raise BadInput(
+            "request_id", request_id, "is not a request id", fix="use 1 to 200 printable ASCII characters, no spaces"
+        )
+    return request_id
+
+
+def namespace_of(instance: str) -> str:
+    """The namespace that holds the instance's release."""
+    return NAMESPACE_PREFIX + instance
+
+
+def release_of(instance: str) -> str:
+    """The instance's Helm release."""
+    return instance
+
+
+def workflow_id_of(instance: str) -> str:
+    """The one workflow ID that every operation on the instance runs under: Temporal itself allows one at a time."""
+    return WORKFLOW_PREFIX + instance

@@ -1,0 +1,309 @@
+"""The protocols that activities are written against: the cluster, Helm and the database, without any client's types.
+
+Every method either does what it says and returns, or raises from `model.errors`: `Permanent` where trying again
+changes nothing, `Transient` (mostly `Unreachable` or `Conflict`) where it may help. No method retries by itself.
+Cancelling a method stops it; an effect may then have happened or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import Field
+
+from .catalog import ChartRef, Deadlines
+from .errors import Cause
+from .instance import Instance, Kind, Status
+from .messages import Message, OperationRecord, Outcome, Request, StepEvent
+
+Manifest = dict[str, Any]
+"""A Kubernetes object as the API server shows it (JSON, camelCase keys)."""
+
+
+class Ref(NamedTuple):
+    """Which object: enough to address it at the API server."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    @classmethod
+    def to(cls, manifest: Manifest) -> Ref:
+        """The reference to an object that was read or rendered."""
+        meta = manifest["metadata"]
+        return cls(manifest["apiVersion"], manifest["kind"], meta["name"], meta.get("namespace"))
+
+
+class Watch(Protocol):
+    """A live view of one namespace's workloads (the kinds in `health.WATCHED`)."""
+
+    def objects(self) -> Sequence[Manifest]:
+        """What is there now, at least as new as when the watch was entered. Do not change the objects."""
+        ...
+
+    async def changed(self) -> None:
+        """Return once something changed since `objects` was last called; at once if it has already."""
+        ...
+
+
+class Cluster(Protocol):
+    """One Kubernetes cluster, by objects."""
+
+    async def get(self, ref: Ref) -> Manifest | None:
+        """The object, None where there is none."""
+        ...
+
+    async def list_objects(
+        self, api_version: str, kind: str, *, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """All objects of a kind with these labels, in one namespace or in all; paged internally."""
+        ...
+
+    async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create an object; with `dry_run` only let the API server validate it strictly.
+
+        Raises:
+            AlreadyExists: one of that name is there.
+        """
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply as field manager `innkeeper`, taking over fields of other managers.
+
+        Give `metadata.uid` to apply only to the object that was read (else `Conflict`).
+        """
+        ...
+
+    async def patch(self, ref: Ref, patch: Manifest) -> Manifest | None:
+        """JSON merge patch (RFC 7386); None where the object is gone.
+
+        Give `metadata.resourceVersion` in the patch to write only onto what was read (else `Conflict`).
+        """
+        ...
+
+    async def delete(self, ref: Ref, *, uid: str) -> bool:
+        """Ask to delete the object with this UID, its dependents in the background.
+
+        False where it (or its UID) is gone already. Returns before finalizers have run.
+        """
+        ...
+
+    async def is_namespaced(self, api_version: str, kind: str) -> bool | None:
+        """Whether the kind's objects live in namespaces; None where the API server does not know the kind."""
+        ...
+
+    async def contents(self, namespace: str) -> list[Manifest]:
+        """Every object left in a namespace, of every listable kind (events left out): to name what holds it."""
+        ...
+
+    async def now(self) -> datetime:
+        """The API server's clock."""
+        ...
+
+    async def version(self) -> str:
+        """The API server's version, e.g. ``v1.36.3``."""
+        ...
+
+    def watch(self, namespace: str) -> AbstractAsyncContextManager[Watch]:
+        """Watch one namespace's workloads; many at once share their connections."""
+        ...
+
+
+class Release(Message):
+    """The wanted state of one Helm release."""
+
+    name: str
+    namespace: str
+    chart: ChartRef
+    values: dict[str, Any]
+    secret_values: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Merged over `values` on Helm's standard input; never stored, logged or sent through Temporal."""
+    mark: str
+    """The digest of what is wanted; stored as the release's label `innkeeper-mark`."""
+    keep_volumes: bool = False
+    """The chart forgot to keep its volumes over an uninstall: the rendered objects are told to (`model.manifests`)."""
+
+
+class Helm(Protocol):
+    """Helm's acts. What is in its storage is read through the cluster (`model.release`), never asked from here.
+
+    `limit` is the hard limit in seconds counted from the child's start: then the child is killed and `Pending` raised.
+    """
+
+    async def version(self) -> str:
+        """Helm's version, e.g. ``v3.17.3``."""
+        ...
+
+    async def chart_digest(self, chart: ChartRef) -> str:
+        """A fingerprint of the chart's content: of a directory's files, of a remote chart's address and version."""
+        ...
+
+    async def template(self, release: Release, *, limit: float) -> list[Manifest]:
+        """What an install would send, hooks included.
+
+        Raises:
+            BadInput: the chart does not render, or the values do not fit its schema.
+        """
+        ...
+
+    async def upgrade(self, release: Release, *, limit: float) -> None:
+        """Install or upgrade, without waiting for readiness (hooks are waited for: that is Helm's).
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        ...
+
+    async def rollback(self, name: str, namespace: str, revision: int, *, limit: float) -> None:
+        """Go back to a revision.
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        ...
+
+    async def uninstall(self, name: str, namespace: str, *, limit: float) -> None:
+        """Uninstall; a release that is not there is done already.
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        ...
+
+
+class Verdict(StrEnum):
+    """What a claim came to."""
+
+    CLAIMED = "claimed"
+    """This operation holds the instance (for the first time, or still)."""
+    FINISHED = "finished"
+    """The request id is known and its operation has ended: `Claim.operation` is the stored outcome."""
+    MISMATCH = "mismatch"
+    """The request id is known with other arguments."""
+    ABSENT = "absent"
+    """There is no such instance, and this kind of operation makes none."""
+    FOREIGN = "foreign"
+    """The instance is another tenant's."""
+    ILLEGAL = "illegal"
+    """The instance's settled status does not allow this operation."""
+
+
+class ClaimRequest(Message):
+    """All that the claim needs, in one call."""
+
+    request: Request
+    workflow_id: str
+    run_id: str
+    namespace: str
+    release: str
+
+
+class Claim(Message):
+    """The claim's answer, with the instance as it is after it."""
+
+    verdict: Verdict
+    generation: int = 0
+    former: Status | None = None
+    """The settled status before this operation, None where it made the instance."""
+    instance: Instance | None = None
+    operation: OperationRecord | None = None
+
+
+class Claimed(Message):
+    """A claim together with the deadlines of the instance's plan."""
+
+    claim: Claim
+    deadlines: Deadlines
+
+
+class Ending(Message):
+    """The last write of an operation: the row and the operation's record, together or not at all."""
+
+    request_id: str
+    instance: str
+    generation: int
+    status: Status
+    """The settled status the instance ends in."""
+    outcome: Outcome
+    url: str | None = None
+    revision: int | None = None
+    cause: Cause | None = None
+    steps: list[StepEvent] = Field(default_factory=list)
+
+
+class Page(Message):
+    """One page of rows and where the next begins."""
+
+    limit: int = Field(default=50, ge=1, le=1000)
+    after: str | None = None
+    """The cursor of the page before, None for the first."""
+
+
+class InstancePage(Message):
+    """Instances in the order of their names."""
+
+    items: list[Instance]
+    next: str | None = None
+    """Give it as `after` to read on; None at the end."""
+
+
+class OperationPage(Message):
+    """Operations, the newest first."""
+
+    items: list[OperationRecord]
+    next: str | None = None
+
+
+class Rows(Protocol):
+    """What may be read from the database."""
+
+    async def instance(self, name: str) -> Instance | None:
+        """The instance's row."""
+        ...
+
+    async def instances(self, page: Page, *, tenant: str | None = None, status: Status | None = None) -> InstancePage:
+        """Instances of one tenant or all, in one status or all."""
+        ...
+
+    async def operation(self, request_id: str) -> OperationRecord | None:
+        """The operation that a request id names."""
+        ...
+
+    async def operations(
+        self, page: Page, *, instance: str | None = None, tenant: str | None = None, kind: Kind | None = None
+    ) -> OperationPage:
+        """Operations of an instance, a tenant, a kind, or all."""
+        ...
+
+
+class Database(Rows, Protocol):
+    """What operations write, too. Each write is one transaction and may be repeated."""
+
+    async def claim(self, claim: ClaimRequest) -> Claim:
+        """Claim an instance for an operation (DESIGN: one SQL function; the transition table is given to it)."""
+        ...
+
+    async def finish(self, ending: Ending) -> Instance:
+        """Write an operation's end and return the row as reread.
+
+        Raises:
+            Superseded: the instance's generation is no longer this operation's.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Read something, with the rights a worker needs.
+
+        Raises:
+            Unreachable: no answer.
+            Forbidden: the key does not have a worker's rights.
+        """
+        ...

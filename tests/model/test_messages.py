@@ -1,0 +1,55 @@
+"""Requests are checked while they are built, and their digest tells equal arguments from others."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from innkeeper.model.errors import BadInput
+from innkeeper.model.instance import TRANSITIONS, Kind, Status
+from innkeeper.model.messages import Request
+
+
+def ask(kind: Kind = Kind.PROVISION, name: str = "acme", **changed: str | None) -> Request:
+    told: dict[str, str | None] = {"request_id": "r1", "tenant": "t1", "plan": "starter", **changed}
+    return Request.of(kind, name, **told)  # type: ignore[arg-type]  # None is what some tests give
+
+
+@pytest.mark.parametrize("missing", ["tenant", "plan"])
+def test_provision_names_what_is_missing(missing: str) -> None:
+    with pytest.raises(BadInput, match=f"{missing}: None is missing"):
+        ask(**{missing: None})
+
+
+def test_other_operations_need_neither_tenant_nor_plan() -> None:
+    assert ask(Kind.STOP, tenant=None, plan=None).tenant is None
+
+
+@pytest.mark.parametrize("changed", [{"tenant": "t2"}, {"plan": "team"}, {"name": "globex"}, {"kind": Kind.PURGE}])
+def test_another_argument_is_another_digest(changed: dict[str, str]) -> None:
+    assert ask(**changed).digest != ask().digest  # type: ignore[arg-type]
+
+
+def test_who_asks_and_under_which_id_is_no_part_of_the_digest() -> None:
+    assert ask(request_id="r2", asked_by="ops").digest == ask().digest
+
+
+def test_a_message_refuses_keys_it_does_not_know() -> None:
+    with pytest.raises(ValidationError, match="extra"):
+        Request.model_validate({**ask().model_dump(), "password": "x"})
+
+
+def test_every_kind_has_a_transition_that_settles() -> None:
+    for kind in Kind:
+        transition = TRANSITIONS[kind]
+        assert transition.after.settled
+        assert not transition.during.settled
+        assert all(status.settled for status in transition.allowed_from)
+
+
+def test_an_instance_in_error_can_go_everywhere() -> None:
+    assert all(Status.ERROR in transition.allowed_from for transition in TRANSITIONS.values())
+
+
+def test_data_is_deleted_only_after_an_uninstall_or_an_error() -> None:
+    assert TRANSITIONS[Kind.PURGE].allowed_from == {Status.UNINSTALLED, Status.PURGED, Status.ERROR}

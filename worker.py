@@ -1,0 +1,220 @@
+"""The worker: settings → gateways → activities → worker, from top to bottom.
+
+A worker whose settings are wrong, whose Helm is missing or too old, or which cannot reach a part, does not start: it
+says which, and how to mend it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from .activities.charts import Charts
+from .activities.checks import Checks
+from .activities.frame import Frame
+from .activities.namespaces import Namespaces
+from .activities.records import Records
+from .activities.releases import Releases
+from .activities.secrets import Secrets
+from .activities.workloads import Workloads
+from .gateways.database import SupabaseDatabase
+from .gateways.helm import HelmCommand
+from .gateways.kubernetes import KubernetesCluster
+from .model import marks
+from .model.catalog import Catalog
+from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
+from .model.ports import Cluster, Database, Helm
+from .settings import DEFAULT_TEMPORAL, Settings
+from .workflows.registry import WORKFLOWS
+
+LONGEST_START = 30.0
+"""Seconds within which every part must have answered."""
+
+PATIENT_SHUTDOWN = timedelta(seconds=10)
+"""How long running steps may go on after a stop was asked for, before they are cancelled and left to another worker."""
+
+SANDBOX = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules(
+        "pydantic", "pydantic_core", "annotated_types", "yaml", "innkeeper.model", "innkeeper.activities"
+    )
+)
+"""What passes through is pure, or is only referred to by workflows and never called in them."""
+
+_log = logging.getLogger("innkeeper.worker")
+
+
+def activities(
+    *, cluster: Cluster, helm: Helm, database: Database, catalog: Catalog, operator_namespace: str
+) -> list[Callable[..., Any]]:
+    """Every activity, over these gateways."""
+    charts = Charts(helm)
+    secrets = Secrets(cluster, operator_namespace)
+    checks = Checks(cluster, charts, catalog, operator_namespace)
+    namespaces = Namespaces(cluster, catalog, secrets)
+    records = Records(database, catalog)
+    releases = Releases(cluster, helm, catalog, charts, secrets)
+    workloads = Workloads(cluster, catalog)
+    return [
+        checks.check,
+        records.claim,
+        records.finish,
+        namespaces.prepare,
+        namespaces.undo_prepare,
+        namespaces.delete,
+        releases.release,
+        releases.undo_release,
+        releases.uninstall,
+        workloads.ready,
+        workloads.scale_down,
+        workloads.gone,
+        workloads.scale_up,
+        workloads.roll,
+    ]
+
+
+def compose(
+    client: Client,
+    steps: Sequence[Callable[..., Any]],
+    *,
+    task_queue: str,
+    concurrent_activities: int = 300,
+    max_cached_workflows: int = 1000,
+) -> Worker:
+    """A worker of all operations over these activities; it runs while it is entered."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=list(WORKFLOWS.values()),
+        activities=list(steps),
+        interceptors=[Frame()],
+        workflow_runner=SANDBOX,
+        max_cached_workflows=max_cached_workflows,
+        max_concurrent_activities=concurrent_activities,
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=PATIENT_SHUTDOWN,
+    )
+
+
+async def connect_temporal(settings: Settings) -> Client:
+    """Temporal by its standard client configuration.
+
+    Raises:
+        Unreachable: no answer; names the address.
+    """
+    config = ClientConfig.load_client_connect_config()
+    if settings.temporal_address:
+        config["target_host"] = settings.temporal_address
+    address = config.setdefault("target_host", DEFAULT_TEMPORAL)
+    try:
+        return await Client.connect(**config, data_converter=pydantic_data_converter)
+    except RuntimeError as error:
+        raise Unreachable(
+            f"Temporal does not answer at {address}: {error}",
+            fix="set TEMPORAL_ADDRESS to your server's address, or start the platform with `innkeeper up`",
+        ) from None
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Worker]:
+    """A worker with all parts reached, checked and running; on leaving, everything is closed.
+
+    Raises:
+        BadInput: a setting or the catalog is wrong.
+        Permanent: a part refuses, or Helm is missing or too old.
+        Unreachable: a part does not answer.
+    """
+    catalog = settings.load_catalog()
+    if settings.supabase_url is None or settings.supabase_key is None:
+        name = "supabase_url" if settings.supabase_url is None else "supabase_key"
+        raise BadInput(
+            name, None, "is missing", fix=f"set INNKEEPER_{name.upper()}, or start the platform with `innkeeper up`"
+        )
+    async with AsyncExitStack() as stack:
+        helm = HelmCommand(
+            binary=settings.helm,
+            kubeconfig=settings.kubeconfig,
+            context=settings.kube_context,
+            slots=settings.helm_slots,
+        )
+        await helm.version()
+        cluster = await stack.enter_async_context(
+            KubernetesCluster.connect(
+                kubeconfig=settings.kubeconfig, context=settings.kube_context, in_cluster=settings.in_cluster
+            )
+        )
+        await cluster.version()
+        await _have_operator_namespace(cluster, settings.operator_namespace)
+        database = await stack.enter_async_context(
+            SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
+        )
+        await database.ping()
+        client = await connect_temporal(settings)
+        steps = activities(
+            cluster=cluster,
+            helm=helm,
+            database=database,
+            catalog=catalog,
+            operator_namespace=settings.operator_namespace,
+        )
+        worker = compose(
+            client, steps, task_queue=settings.task_queue, concurrent_activities=settings.concurrent_activities
+        )
+        async with worker:
+            yield worker
+
+
+async def _have_operator_namespace(cluster: Cluster, name: str) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {marks.MANAGED_BY: marks.MANAGER}},
+    }
+    with contextlib.suppress(AlreadyExists):
+        await cluster.create(manifest)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; then finish what is quick and leave the rest to another worker."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(LONGEST_START):
+                await stack.enter_async_context(running(settings))
+        except TimeoutError:
+            raise Unreachable(
+                f"not every part answered within {LONGEST_START:g} s", fix="see which by `innkeeper doctor`"
+            ) from None
+        _log.info("worker runs on task queue %s", settings.task_queue)
+        await stopped.wait()
+        _log.info("worker stops")
+
+
+def main(settings: Settings | None = None) -> int:
+    """Run a worker; the exit code is 0 after a stop that was asked for, 2 for wrong settings, 4 for a missing part."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(serve(settings or Settings.load()))
+    except InnkeeperError as error:
+        print(f"innkeeper worker: {error}", file=sys.stderr)  # noqa: T201  # the one message, for whoever started it
+        return 4 if isinstance(error, Transient) else 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

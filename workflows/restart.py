@@ -1,0 +1,29 @@
+"""Restart: every pod is replaced by a new one; a stopped instance is started."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from ..activities.workloads import Workloads
+    from ..model.instance import Status
+    from ..model.messages import OperationResult, Request
+
+from .operation import Operation
+
+
+@workflow.defn(name="Restart")
+class Restart(Operation):
+    """Rolls an instance's pods."""
+
+    @workflow.run
+    async def run(self, request: Request) -> OperationResult:
+        """Claim, scale up what was stopped, roll, ready, record."""
+        async with self.saga as saga:
+            await saga.claim()
+            time = saga.deadlines
+            await saga.step("scale-up", Workloads.scale_up, within=time.prepare)
+            await saga.step("roll", Workloads.roll, within=time.prepare)
+            saga.point_of_no_return(await saga.step("ready", Workloads.ready, within=time.ready))
+            await saga.record(Status.RUNNING)
+        return self.saga.result

@@ -1,0 +1,29 @@
+"""Stop: no pod runs, and what ran is remembered in the workloads themselves."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from ..activities.workloads import Workloads
+    from ..model.instance import Status
+    from ..model.messages import OperationResult, Request
+
+from .operation import Operation
+
+
+@workflow.defn(name="Stop")
+class Stop(Operation):
+    """Scales an instance to nothing; its release, volumes and secrets stay."""
+
+    @workflow.run
+    async def run(self, request: Request) -> OperationResult:
+        """Claim, scale down, wait until the pods are gone, record."""
+        async with self.saga as saga:
+            await saga.claim()
+            time = saga.deadlines
+            await saga.step("scale-down", Workloads.scale_down, undo=Workloads.scale_up, within=time.prepare)
+            await saga.step("gone", Workloads.gone, within=time.gone)
+            saga.point_of_no_return()
+            await saga.record(Status.STOPPED)
+        return self.saga.result
