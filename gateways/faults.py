@@ -7,9 +7,9 @@ Each in-memory gateway wraps each of its effects::
 
 and a test programs what shall go wrong::
 
-    faults.fail("db.finish", Unreachable("gone"), times=3)             # refused: nothing was done
-    faults.fail("db.finish", Unreachable("gone"), when="after")        # done, and the answer was lost
-    hang = faults.hang("helm.upgrade")                                 # in flight until hang.release()
+    faults.fail("db.finish", Unreachable("gone"), times=3)  # refused: nothing was done
+    faults.fail("db.finish", Unreachable("gone"), when="after")  # done, and the answer was lost
+    hang = faults.hang("helm.upgrade")  # in flight until hang.release()
 
 A call is named by its full name (``db.finish``), by its last part (``finish``) or by a pattern (``cluster.*``).
 """

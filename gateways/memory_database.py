@@ -1,0 +1,221 @@
+"""The database in memory, for tests of workflows: the contract of gateways/database.py, and faults on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from innkeeper.model.errors import Superseded
+from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
+from innkeeper.model.messages import OperationRecord, Outcome
+from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
+
+from .faults import Faults
+from .record_checks import check_claim, check_ending, place_of, storable
+
+T = TypeVar("T")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryDatabase:
+    """`model.ports.Database` in memory; its calls are `db.claim`, `db.finish`, `db.ping`, `db.instance` and so on.
+
+    What a test looks at behind the gateway's back is in `rows` and `records`.
+    """
+
+    def __init__(self, faults: Faults | None = None, *, clock: Callable[[], datetime] = _now) -> None:
+        self.faults = faults or Faults()
+        self.rows: dict[str, Instance] = {}
+        """Instances by name."""
+        self.records: dict[str, OperationRecord] = {}
+        """Operations by request id, in the order of their claims."""
+        self._former: dict[str, Status | None] = {}
+        self._clock = clock
+
+    async def ping(self) -> None:
+        """Nothing to reach, unless a fault is programmed."""
+        async with self.faults.around("db.ping"):
+            pass
+
+    async def instance(self, name: str) -> Instance | None:
+        """The instance's row."""
+        async with self.faults.around("db.instance"):
+            return self.rows.get(name)
+
+    async def instances(self, page: Page, *, tenant: str | None = None, status: Status | None = None) -> InstancePage:
+        """Instances of one tenant or all, in one status or all, by name."""
+        async with self.faults.around("db.instances"):
+            found = [
+                self.rows[name]
+                for name in sorted(self.rows)
+                if (page.after is None or name > page.after)
+                and tenant in (None, self.rows[name].tenant)
+                and status in (None, self.rows[name].status)
+            ]
+            items = found[: page.limit]
+            return InstancePage(items=items, next=items[-1].name if len(found) > page.limit else None)
+
+    async def operation(self, request_id: str) -> OperationRecord | None:
+        """The operation that a request id names."""
+        async with self.faults.around("db.operation"):
+            return self.records.get(request_id)
+
+    async def operations(
+        self, page: Page, *, instance: str | None = None, tenant: str | None = None, kind: Kind | None = None
+    ) -> OperationPage:
+        """Operations of an instance, a tenant, a kind, or all, the last claimed first."""
+        async with self.faults.around("db.operations"):
+            before = None if page.after is None else place_of(page.after)
+            found = [
+                (place, record)
+                for place, record in _newest_first(self.records.values())
+                if (before is None or place < before)
+                and instance in (None, record.instance)
+                and tenant in (None, record.tenant)
+                and kind in (None, record.kind)
+            ]
+            more = len(found) > page.limit
+            return OperationPage(
+                items=[record for _, record in found[: page.limit]],
+                next=str(found[page.limit - 1][0]) if more else None,
+            )
+
+    async def claim(self, claim: ClaimRequest) -> Claim:
+        """Claim an instance for an operation; see `gateways.database.SupabaseDatabase.claim`."""
+        check_claim(claim)
+        async with self.faults.around("db.claim"):
+            return self._known(claim) or self._refused(claim) or self._claimed(claim)
+
+    async def finish(self, ending: Ending) -> Instance:
+        """Write an operation's end and return the row.
+
+        Raises:
+            BadInput: the status or the outcome is not one to end with.
+            Superseded: the instance's generation is no longer this operation's.
+        """
+        check_ending(ending)
+        async with self.faults.around("db.finish"):
+            return self._finished(Ending.model_validate(storable(ending.model_dump(mode="json"))))
+
+    def _known(self, claim: ClaimRequest) -> Claim | None:
+        """The answer to a request id that was claimed before."""
+        record = self.records.get(claim.request.request_id)
+        if record is None:
+            return None
+        if record.digest != claim.request.digest:
+            return Claim(verdict=Verdict.MISMATCH)
+        running = record.outcome is Outcome.RUNNING
+        if running:
+            record = record.model_copy(update={"workflow_id": claim.workflow_id, "run_id": claim.run_id})
+            self.records[record.id] = record
+        return Claim(
+            verdict=Verdict.CLAIMED if running else Verdict.FINISHED,
+            generation=record.generation,
+            former=self._former[record.id],
+            instance=self.rows[record.instance],
+            operation=record,
+        )
+
+    def _refused(self, claim: ClaimRequest) -> Claim | None:
+        """The answer to a request that may not start from the row as it is."""
+        request, transition = claim.request, TRANSITIONS[claim.request.kind]
+        row = self.rows.get(request.instance)
+        if row is None:
+            return None if transition.creates else Claim(verdict=Verdict.ABSENT)
+        if not _owned(row, request.tenant) and not (transition.creates and row.status is Status.PURGED):
+            return Claim(verdict=Verdict.FOREIGN)
+        former = row.settled or Status.ERROR
+        if former not in transition.allowed_from:
+            return Claim(verdict=Verdict.ILLEGAL, generation=row.generation, former=former, instance=row)
+        return None
+
+    def _claimed(self, claim: ClaimRequest) -> Claim:
+        """Raise the generation and write the operation; the claim is legal."""
+        request, transition, now = claim.request, TRANSITIONS[claim.request.kind], self._clock()
+        for record in self.records.values():
+            if record.instance == request.instance and record.outcome is Outcome.RUNNING:
+                self.records[record.id] = record.model_copy(update={"outcome": Outcome.SUPERSEDED, "ended_at": now})
+        row = self.rows.get(request.instance)
+        former = None if row is None else row.settled or Status.ERROR
+        tenant = request.tenant or (row.tenant if row else "")
+        self.rows[request.instance] = after = Instance(
+            name=request.instance,
+            tenant=tenant,
+            plan=row.plan if row and not transition.creates else request.plan or "",
+            namespace=row.namespace if row and not transition.creates else claim.namespace,
+            release=row.release if row and not transition.creates else claim.release,
+            status=transition.during,
+            settled=row.settled if row else None,
+            generation=row.generation + 1 if row else 1,
+            url=row.url if row else None,
+            revision=row.revision if row else None,
+            created_at=row.created_at if row and row.tenant == tenant else now,
+            updated_at=now,
+        )
+        record = OperationRecord(
+            id=request.request_id,
+            kind=request.kind,
+            instance=request.instance,
+            tenant=tenant,
+            generation=after.generation,
+            digest=request.digest,
+            outcome=Outcome.RUNNING,
+            asked_by=storable(request.asked_by),
+            workflow_id=claim.workflow_id,
+            run_id=claim.run_id,
+            started_at=now,
+        )
+        self.records[record.id] = record
+        self._former[record.id] = former
+        return Claim(
+            verdict=Verdict.CLAIMED, generation=after.generation, former=former, instance=after, operation=record
+        )
+
+    def _finished(self, ending: Ending) -> Instance:
+        """Write the row and the record."""
+        row, record = self.rows.get(ending.instance), self.records.get(ending.request_id)
+        if (
+            row is None
+            or record is None
+            or record.instance != row.name
+            or not row.generation == record.generation == ending.generation
+        ):
+            raise Superseded(
+                f"Generation {ending.generation} of {ending.instance} is not this operation's to end any more.",
+                object=f"instance {ending.instance}",
+            )
+        now = self._clock()
+        self.records[record.id] = record.model_copy(
+            update={
+                "outcome": ending.outcome,
+                "status": ending.status,
+                "url": ending.url,
+                "revision": ending.revision,
+                "cause": ending.cause,
+                "steps": ending.steps,
+                "ended_at": record.ended_at or now,
+            }
+        )
+        self.rows[row.name] = after = row.model_copy(
+            update={
+                "status": ending.status,
+                "settled": ending.status,
+                "url": ending.url,
+                "revision": ending.revision,
+                "cause": ending.cause if ending.status is Status.ERROR else None,
+                "updated_at": now,
+            }
+        )
+        return after
+
+
+def _owned(row: Instance, tenant: str | None) -> bool:
+    return tenant is None or tenant == row.tenant
+
+
+def _newest_first(records: Iterable[T]) -> list[tuple[int, T]]:
+    return list(enumerate(records, 1))[::-1]
