@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 from temporalio.client import Client
@@ -12,7 +14,7 @@ from temporalio.client import Client
 from ..model import names
 from ..model.errors import BadInput
 from ..model.instance import Instance, Kind, Status
-from ..model.messages import OperationRecord, Request
+from ..model.messages import TASK_QUEUE, OperationRecord, Request
 from ..model.ports import InstancePage, OperationPage, Page, Rows
 from . import connection, runs
 from .delivery import deliver
@@ -21,6 +23,9 @@ from .rows import RowsSource
 
 OnConflict = Literal["reject", "wait", "replace"]
 """What becomes of a request that meets another operation on its instance."""
+
+TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
+"""The same variable names the workers' queue."""
 
 
 class Innkeeper:
@@ -46,11 +51,13 @@ class Innkeeper:
         client: Client,
         rows: Rows | None = None,
         *,
+        task_queue: str | None = None,
         supabase_url: str | None = None,
         supabase_key: str | None = None,
     ) -> None:
         """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`."""
         self._client = connection.speaking_pydantic(client)
+        self._task_queue = task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE
         self._rows = RowsSource(rows, url=supabase_url, key=supabase_key)
 
     @classmethod
@@ -61,6 +68,7 @@ class Innkeeper:
         namespace: str | None = None,
         config: str | Path | None = None,
         profile: str | None = None,
+        task_queue: str | None = None,
         supabase_url: str | None = None,
         supabase_key: str | None = None,
     ) -> Innkeeper:
@@ -71,6 +79,7 @@ class Innkeeper:
             namespace: Temporal's namespace; else TEMPORAL_NAMESPACE, else default.
             config: Temporal's TOML file; else TEMPORAL_CONFIG_FILE or its usual place.
             profile: the profile in that file; else TEMPORAL_PROFILE or default.
+            task_queue: the workers'; else INNKEEPER_TASK_QUEUE, else innkeeper.
             supabase_url: for reading rows; else INNKEEPER_SUPABASE_URL.
             supabase_key: for reading rows; else INNKEEPER_SUPABASE_KEY.
 
@@ -82,7 +91,19 @@ class Innkeeper:
         >>> innkeeper = await Innkeeper.connect(address)
         """
         client = await connection.connect(address, namespace, config=config, profile=profile)
-        return cls(client, supabase_url=supabase_url, supabase_key=supabase_key)
+        return cls(client, task_queue=task_queue, supabase_url=supabase_url, supabase_key=supabase_key)
+
+    async def close(self) -> None:
+        """Close the connection to the database, where rows were read; Temporal's closes with the last reference."""
+        await self._rows.close()
+
+    async def __aenter__(self) -> Innkeeper:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def provision(
         self,
@@ -196,7 +217,7 @@ class Innkeeper:
             asked_by=asked_by,
         )
         with connection.temporal_errors(self._client):
-            run_id = await deliver(self._client, request)
+            run_id = await deliver(self._client, request, self._task_queue)
         return OperationHandle(self._client, request.instance, run_id)
 
     def handle_for(self, name: str, run_id: str) -> OperationHandle:

@@ -14,7 +14,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..model.errors import BadInput, Busy
-from ..model.messages import TASK_QUEUE, OperationResult, Request
+from ..model.messages import OperationResult, Request
 from ..model.names import workflow_id_of
 from . import runs
 from .connection import ANSWER_WITHIN
@@ -25,7 +25,7 @@ ATTEMPTS = 6
 LONGEST_SUMMARY = 200
 
 
-async def deliver(client: Client, request: Request) -> str:
+async def deliver(client: Client, request: Request, task_queue: str) -> str:
     """Start the operation, or find the run that this request id has started before; the run's id.
 
     Raises:
@@ -35,7 +35,7 @@ async def deliver(client: Client, request: Request) -> str:
     """
     for attempt in range(ATTEMPTS):
         try:
-            return await _start(client, request)
+            return await _start(client, request, task_queue)
         except WorkflowAlreadyStartedError as met:
             run_id = await _meet(client, request, met.run_id or "")
         if run_id is not None:
@@ -48,12 +48,12 @@ async def deliver(client: Client, request: Request) -> str:
     )
 
 
-async def _start(client: Client, request: Request) -> str:
+async def _start(client: Client, request: Request, task_queue: str) -> str:
     handle = await client.start_workflow(
         request.kind.workflow_type,
         request,
         id=workflow_id_of(request.instance),
-        task_queue=TASK_QUEUE,
+        task_queue=task_queue,
         result_type=OperationResult,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

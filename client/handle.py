@@ -14,7 +14,6 @@ from temporalio.service import RPCError, RPCStatusCode
 from ..model.errors import Answer, BadInput, Cause, InnkeeperError, OperationFailed, Unreachable
 from ..model.messages import (
     PROGRESS_QUERY,
-    TASK_QUEUE,
     OperationResult,
     Outcome,
     Progress,
@@ -93,7 +92,7 @@ class OperationHandle:
         >>> handle = await innkeeper.provision("globex", tenant="t1", plan="starter")
         >>> events = [event async for event in handle.progress()]
         >>> events[0].step, events[0].state.value
-        ('claim', 'started')
+        ('check', 'started')
         """
         seen: set[StepEvent] = set()
         interval = _QUICKEST
@@ -197,7 +196,7 @@ class OperationHandle:
         try:
             return (await self._query()).now
         except (RPCError, WorkflowQueryFailedError):
-            return f"a worker on task queue {TASK_QUEUE}"
+            return "a worker"
 
     def _check_patience(self, heard: float, error: RPCError | WorkflowQueryFailedError) -> None:
         silent = isinstance(error, RPCError) and error.status in TRANSIENT
@@ -207,7 +206,7 @@ class OperationHandle:
             raise Unreachable(
                 f"no worker has answered for {self.instance} for {self._patience:g} seconds: {error}",
                 code="NoWorker",
-                object=f"task queue {TASK_QUEUE}",
+                object=self.instance,
                 fix="start one with `innkeeper worker`; the operation waits for it",
             ) from error
 

@@ -55,6 +55,11 @@ class Portal:
         else:
             asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._loop.is_closed()
+
     def _unusable(self) -> Answer | None:
         if self._process != os.getpid():
             return Answer(

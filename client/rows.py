@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 
 from ..model.errors import BadInput, MissingExtra
@@ -21,6 +22,7 @@ class RowsSource:
 
     def __init__(self, rows: Rows | None = None, *, url: str | None = None, key: str | None = None) -> None:
         self._rows = rows
+        self._close: Callable[[], Awaitable[None]] | None = None
         self._url = url
         self._key = key
         self._opening = asyncio.Lock()
@@ -48,7 +50,15 @@ class RowsSource:
         key = _given("supabase_key", self._key, KEY_VARIABLE)
         from ..gateways.database import SupabaseRows
 
-        return await SupabaseRows.connect(url, key)
+        rows = await SupabaseRows.connect(url, key)
+        self._close = rows.aclose
+        return rows
+
+    async def close(self) -> None:
+        """Close what was opened here; rows that were given stay open."""
+        if self._close is not None:
+            self._rows, close, self._close = None, self._close, None
+            await close()
 
 
 def _given(field: str, value: str | None, variable: str) -> str:

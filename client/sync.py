@@ -100,7 +100,9 @@ class SyncInnkeeper(Twin[Innkeeper]):
         return SyncOperationHandle(self._async.handle_for(name, run_id), self._portal)
 
     def close(self) -> None:
-        """End the client's thread; calls that still wait are cancelled."""
+        """Close the connections and end the client's thread; calls that still wait are cancelled."""
+        if not self._portal.closed:
+            self._portal.run(self._async.close())
         self._portal.close()
 
     def __enter__(self) -> SyncInnkeeper:
