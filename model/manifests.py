@@ -16,7 +16,6 @@ import yaml
 Manifest = dict[str, Any]
 
 POLICY = "helm.sh/resource-policy"
-HOOK = "helm.sh/hook"
 
 _BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

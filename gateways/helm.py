@@ -1,0 +1,299 @@
+"""Helm as a child process: the one place that knows its command line.
+
+Values reach Helm on standard input, so nothing of them is in an argument, an environment or a file. A child gets a
+small environment and never the worker's secrets. Which cluster it works on is always said; the kubeconfig that
+happens to be current is never used. What is in Helm's storage is read through the cluster (`model.release`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from innkeeper.model.catalog import ChartRef
+from innkeeper.model.errors import InnkeeperError, Pending, Permanent
+from innkeeper.model.manifests import Manifest, parse
+from innkeeper.model.ports import Release
+from innkeeper.model.release import MARK_LABEL
+
+from . import helm_child
+from .helm_errors import failure, helm_missing, leaves
+
+OLDEST = (3, 13)
+"""The first Helm whose releases can carry labels."""
+
+HISTORY = 5
+"""Revisions of a release that are kept."""
+
+_ASK_LIMIT = 10.0
+_PASSED_ON = (
+    "HOME",
+    "USER",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "HELM_CACHE_HOME",
+    "HELM_CONFIG_HOME",
+    "HELM_DATA_HOME",
+    "HELM_REGISTRY_CONFIG",
+    "HELM_REPOSITORY_CACHE",
+    "HELM_REPOSITORY_CONFIG",
+    "DOCKER_CONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    *(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())),
+)
+_POST_RENDERER = (sys.executable, "-I", "-m", "innkeeper.gateways.keep_volumes")
+
+
+def find_helm(configured: Path | None = None, *, search: str | None = None) -> Path:
+    """The helm to run: the configured one, else the one on PATH (or `search`), else the environment's own.
+
+    Raises:
+        Permanent: there is none, or it is not executable.
+    """
+    if configured is not None:
+        if configured.is_file() and os.access(configured, os.X_OK):
+            return configured
+        raise helm_missing(f"helm: {str(configured)!r} is not an executable file.")
+    beside = Path(sys.executable).parent
+    found = shutil.which("helm", path=search) or shutil.which("helm", path=str(beside))
+    if found is None:
+        raise helm_missing("There is no helm on PATH.")
+    return Path(found)
+
+
+class HelmCommand:
+    """`ports.Helm` by the `helm` command.
+
+    Args:
+        binary: the helm to run; None: see `find_helm`.
+        kubeconfig: the file to use; None: the service account of the pod that this runs in.
+        context: its context; None: the file's own.
+        slots: Helm processes at once; None: two a core.
+        as_user: namespace → the user to act as there, for an identity that is bound to the namespace.
+        environment: where PATH and what else a child may see are taken from; None: this process's.
+        variables: names of further variables a child gets, for a kubeconfig whose credentials come from a command.
+    """
+
+    def __init__(
+        self,
+        *,
+        binary: Path | None = None,
+        kubeconfig: Path | None,
+        context: str | None = None,
+        slots: int | None = None,
+        as_user: Callable[[str], str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        variables: Sequence[str] = (),
+    ) -> None:
+        source = os.environ if environment is None else environment
+        self._env = {name: source[name] for name in ("PATH", *_PASSED_ON, *variables) if name in source}
+        # Without a kubeconfig only a pod's own service account is left, never the file in somebody's home.
+        self._env["KUBECONFIG"] = str(kubeconfig) if kubeconfig else os.devnull
+        self._binary = binary
+        self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
+        self._where += ["--kube-context", context] if context else []
+        self._as_user = as_user
+        self._slots = asyncio.Semaphore(slots or 2 * (os.cpu_count() or 1))
+        self._accepted: dict[tuple[str, float], str] = {}
+        self._digests: dict[tuple[tuple[str, int, int], ...], str] = {}
+
+    async def version(self) -> str:
+        """Helm's version, e.g. ``v3.17.3``.
+
+        Raises:
+            Permanent: there is no Helm, or it is one that the tests do not run on.
+        """
+        return (await self._helm())[1]
+
+    async def _helm(self) -> tuple[str, str]:
+        """The helm to run and its version, asked once as long as the file stays the same."""
+        binary = find_helm(self._binary, search=self._env.get("PATH"))
+        key = (str(binary), binary.stat().st_mtime)
+        if key not in self._accepted:
+            self._accepted[key] = await self._ask_version(binary)
+        return str(binary), self._accepted[key]
+
+    async def _ask_version(self, binary: Path) -> str:
+        try:
+            answer = await helm_child.run(
+                [str(binary), "version", "--template", "{{.Version}}"], limit=_ASK_LIMIT, stdin=b"", env=self._env
+            )
+        except helm_child.LimitReached:
+            raise Pending(f"{binary} did not say its version within {_ASK_LIMIT:g} s") from None
+        found = re.fullmatch(r"v(\d+)\.(\d+)\S*", answer.out.strip())
+        if answer.code or not found:
+            raise helm_missing(f"helm: {str(binary)!r} does not say its version (exit code {answer.code}).")
+        numbers = int(found[1]), int(found[2])
+        if numbers < OLDEST or numbers[0] > 3:
+            why = "too old" if numbers < OLDEST else "refused until the tests run on it"
+            raise Permanent(
+                f"helm: {str(binary)!r} is {answer.out.strip()}, which is {why}.",
+                code="HelmVersion",
+                fix="use Helm 3.13 or a later 3.x; INNKEEPER_HELM says which helm is run",
+            )
+        return answer.out.strip()
+
+    async def chart_digest(self, chart: ChartRef) -> str:
+        """A fingerprint of the chart's content: of a directory's files, of a remote chart's address and version.
+
+        Raises:
+            Permanent: the chart's path does not exist.
+        """
+        if chart.path is None:
+            return hashlib.sha256(chart.model_dump_json().encode()).hexdigest()
+        return await asyncio.to_thread(self._digest_of_path, Path(chart.path), chart.label)
+
+    def _digest_of_path(self, path: Path, label: str) -> str:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        try:
+            stats = [(file, file.stat()) for file in files]
+            key = tuple((str(file), stat.st_mtime_ns, stat.st_size) for file, stat in stats)
+            if key not in self._digests:
+                digest = hashlib.sha256()
+                for file in files:
+                    content = hashlib.sha256(file.read_bytes()).hexdigest()
+                    digest.update(f"{file.relative_to(path).as_posix()}\0{content}\n".encode())
+                self._digests[key] = digest.hexdigest()
+        except OSError as error:
+            raise _unreadable(label, error) from None
+        return self._digests[key]
+
+    async def template(
+        self, release: Release, *, limit: float, kube_version: str | None = None, api_versions: Sequence[str] = ()
+    ) -> list[Manifest]:
+        """What an install would send, hooks included and custom resource definitions, too, so that they are seen.
+
+        `kube_version` and `api_versions` are the cluster's, for charts that ask; None: what Helm assumes.
+
+        Raises:
+            BadInput: the chart does not render, or the values do not fit its schema.
+        """
+        command = ["template", release.name, *_chart(release.chart), "--values", "-", "--include-crds", "--skip-tests"]
+        command += ["--kube-version", kube_version] if kube_version else []
+        command += [item for each in api_versions for item in ("--api-versions", each)]
+        out = await self._act(command, release.namespace, release.name, limit=limit, release=release)
+        try:
+            return parse(out)
+        except ValueError as error:
+            raise failure(
+                f"Error: YAML parse error: what it renders {error}",
+                code=1,
+                release=f"{release.namespace}/{release.name}",
+                chart=release.chart.label,
+                secrets=leaves(release.secret_values),
+            ) from None
+
+    async def upgrade(self, release: Release, *, limit: float) -> None:
+        """Install or upgrade, without waiting for readiness (hooks are waited for: that is Helm's).
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        command = ["upgrade", "--install", release.name, *_chart(release.chart), "--values", "-", "--skip-crds"]
+        command += ["--disable-openapi-validation", "--history-max", str(HISTORY), "--timeout", _duration(limit)]
+        command += ["--labels", f"{MARK_LABEL}={release.mark}"]
+        if release.keep_volumes:
+            program, *arguments = _POST_RENDERER
+            command += ["--post-renderer", program, *(f"--post-renderer-args={each}" for each in arguments)]
+        await self._act(command, release.namespace, release.name, limit=limit, release=release)
+
+    async def rollback(self, name: str, namespace: str, revision: int, *, limit: float) -> None:
+        """Go back to a revision.
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        command = ["rollback", name, str(revision), "--history-max", str(HISTORY), "--timeout", _duration(limit)]
+        await self._act(command, namespace, name, limit=limit)
+
+    async def uninstall(self, name: str, namespace: str, *, limit: float) -> None:
+        """Uninstall; a release that is not there is done already.
+
+        Raises:
+            ReleaseFailed: Helm refused.
+        """
+        gone = re.compile(
+            rf"^Error: uninstall: Release not loaded: {re.escape(name)}: release: not found$", re.MULTILINE
+        )
+        await self._act(["uninstall", name, "--timeout", _duration(limit)], namespace, name, limit=limit, fine=gone)
+
+    async def _act(
+        self,
+        command: Sequence[str],
+        namespace: str,
+        name: str,
+        *,
+        limit: float,
+        release: Release | None = None,
+        fine: re.Pattern[str] | None = None,
+    ) -> str:
+        where = f"{namespace}/{name}"
+        async with self._slots:
+            binary, _ = await self._helm()
+            user = ["--kube-as-user", self._as_user(namespace)] if self._as_user else []
+            try:
+                ended = await helm_child.run(
+                    [binary, *command, "--namespace", namespace, *self._where, *user],
+                    limit=limit,
+                    stdin=_values(release) if release else b"",
+                    env=self._env,
+                )
+            except helm_child.LimitReached:
+                raise _too_slow(command[0], where, limit) from None
+        if ended.code == 0 or (fine and fine.search(ended.err)):
+            return ended.out
+        chart = release.chart.label if release else None
+        secrets = leaves(release.secret_values) if release else []
+        raise failure(ended.err, code=ended.code, release=where, chart=chart, secrets=secrets)
+
+
+def _too_slow(act: str, where: str, limit: float) -> Pending:
+    return Pending(
+        f"helm {act} was not done within {limit:g} s and was stopped.",
+        code="HelmTooSlow",
+        object=f"Release {where}",
+        fix="look at the release's hooks, or raise the plan's deadlines.release",
+    )
+
+
+def _unreadable(label: str, error: OSError) -> InnkeeperError:
+    return failure(
+        f'Error: path "{error.filename}" not found ({error.strerror})', code=1, release="", chart=label, secrets=()
+    )
+
+
+def _duration(limit: float) -> str:
+    return f"{math.ceil(limit)}s"
+
+
+def _chart(chart: ChartRef) -> list[str]:
+    version = ["--version", chart.version] if chart.version and not chart.path else []
+    if chart.repository:
+        return [str(chart.name), "--repo", chart.repository, *version]
+    return [str(chart.path or chart.oci), *version]
+
+
+def _values(release: Release) -> bytes:
+    return json.dumps(_merged(release.values, release.secret_values)).encode()
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged

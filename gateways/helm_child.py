@@ -1,0 +1,114 @@
+"""A child process that cannot outlive what it works for: its limit, its task, or this worker.
+
+The child leads a process group of its own. At its limit, and when the caller is cancelled (however often), the whole
+group gets TERM, a little time in which Helm marks its release failed, then KILL, and is reaped before the caller goes
+on. When the worker dies without a word, the kernel kills the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+TERM_GRACE = 5.0
+"""Seconds between TERM and KILL: Helm 3 needs about one request to mark what it was doing as failed."""
+
+_DIE_WITH_PARENT = (
+    "import ctypes,os,sys;"
+    "ctypes.CDLL(None).prctl(1,9);"  # PR_SET_PDEATHSIG, SIGKILL
+    "os.execv(sys.argv[1],sys.argv[1:])"
+)
+
+
+class Finished(NamedTuple):
+    """How a child ended."""
+
+    code: int
+    """Its exit code, or minus the signal that killed it."""
+    out: str
+    err: str
+
+
+class LimitReached(Exception):
+    """The child was still running at its limit, and was stopped."""
+
+
+def bound_to_parent(command: Sequence[str]) -> list[str]:
+    """The command so that Linux kills it when this process dies; elsewhere as it is."""
+    if not sys.platform.startswith("linux"):
+        return list(command)
+    setpriv = shutil.which("setpriv")
+    if setpriv:
+        return [setpriv, "--pdeathsig", "KILL", "--", *command]
+    return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *command]
+
+
+async def run(command: Sequence[str], *, limit: float, stdin: bytes, env: Mapping[str, str]) -> Finished:
+    """Run to the end, `limit` seconds at the most, counted from the child's start.
+
+    Raises:
+        LimitReached: it was stopped at its limit.
+    """
+    stop = asyncio.Event()
+    life = asyncio.create_task(_live(bound_to_parent(command), limit=limit, stdin=stdin, env=env, stop=stop))
+    cancelled: asyncio.CancelledError | None = None
+    while not life.done():
+        try:
+            await asyncio.shield(life)
+        except asyncio.CancelledError as error:
+            if life.cancelled():
+                raise
+            cancelled = error
+            stop.set()
+        except Exception:  # noqa: BLE001  # raised below, where a cancel comes first
+            break
+    if cancelled is not None:
+        life.exception()
+        raise cancelled
+    return life.result()
+
+
+async def _live(
+    command: Sequence[str], *, limit: float, stdin: bytes, env: Mapping[str, str], stop: asyncio.Event
+) -> Finished:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(env),
+        start_new_session=True,
+    )
+    talk = asyncio.create_task(process.communicate(stdin))
+    halt = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({talk, halt}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if not talk.done():
+            await _end(process, talk)
+            raise LimitReached
+        out, err = talk.result()
+        return Finished(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+    finally:
+        halt.cancel()
+        if not talk.done():
+            _signal(process.pid, signal.SIGKILL)
+            talk.cancel()
+
+
+async def _end(process: asyncio.subprocess.Process, talk: asyncio.Task[tuple[bytes, bytes]]) -> None:
+    _signal(process.pid, signal.SIGTERM)
+    await asyncio.wait({talk}, timeout=TERM_GRACE)
+    # Also when the leader has gone: what it started may have stayed. The group keeps its id while anyone is in it.
+    _signal(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)

