@@ -53,6 +53,7 @@ imports: $(READY)
 	@$(BIN)/lint-imports --no-logo >$(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 venv: $(READY) ## the virtual environment alone, in .venv
+	@:
 
 lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
@@ -84,5 +85,5 @@ $(READY): $(LOCKS) pyproject.toml
 	    echo 'Making $(VENV) and installing what is pinned in requirements/ (about a minute, once) …'; \
 	    $(PYTHON) -m venv --clear $(VENV); }
 	@$(PIP) install --require-hashes $(foreach lock,$(LOCKS),-r $(lock))
-	@$(PIP) install --no-deps --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
