@@ -17,7 +17,6 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import InnkeeperError, Pending, Permanent
@@ -249,7 +248,7 @@ class HelmCommand:
                 ended = await helm_child.run(
                     [binary, *command, "--namespace", namespace, *self._where, *user],
                     limit=limit,
-                    stdin=_values(release) if release else b"",
+                    stdin=json.dumps(release.all_values).encode() if release else b"",
                     env=self._env,
                 )
             except helm_child.LimitReached:
@@ -285,15 +284,3 @@ def _chart(chart: ChartRef) -> list[str]:
     if chart.repository:
         return [str(chart.name), "--repo", chart.repository, *version]
     return [str(chart.path or chart.oci), *version]
-
-
-def _values(release: Release) -> bytes:
-    return json.dumps(_merged(release.values, release.secret_values)).encode()
-
-
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged

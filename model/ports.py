@@ -131,6 +131,19 @@ class Release(Message):
     keep_volumes: bool = False
     """The chart forgot to keep its volumes over an uninstall: the rendered objects are told to (`model.manifests`)."""
 
+    @property
+    def all_values(self) -> dict[str, Any]:
+        """The values with the secret ones merged over them, as Helm gets them: never to be stored or logged."""
+        return _merged(self.values, self.secret_values)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
 
 class Helm(Protocol):
     """Helm's acts. What is in its storage is read through the cluster (`model.release`), never asked from here.

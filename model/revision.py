@@ -110,7 +110,8 @@ class Revision:
         )
 
     @cached_property
-    def _record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """All that Helm stored of the revision."""
         try:
             found = json.loads(_unpack(base64.b64decode(base64.b64decode(self.packed, validate=True), validate=True)))
         except (ValueError, zlib.error) as error:
@@ -128,7 +129,7 @@ class Revision:
         )
 
     def _part(self, *path: str) -> Any:
-        found: Any = self._record
+        found: Any = self.record
         for key in path:
             found = found.get(key) if isinstance(found, dict) else None
         return found
