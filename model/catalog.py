@@ -10,18 +10,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from .errors import BadInput
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _INSTANCE_KEYS = frozenset({"name", "tenant", "namespace", "release", "plan", "url"})
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_DATA_KEY = r"^[-._a-zA-Z0-9]{1,253}$"
+_TAGS = ("(generate)", "(copy)", "[key]")
+_VALUE_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|[MGTPE]|[KMGTPE]i)?"
 
 
 class _Part(BaseModel):
@@ -62,7 +77,7 @@ class Generated(_Part):
     """A Secret that is made once, with random values, and kept for ever after (only purge deletes it)."""
 
     name: str = Field(pattern=_DNS_LABEL)
-    generate: dict[str, Annotated[int, Field(ge=8, le=256)]] = Field(min_length=1)
+    generate: dict[Annotated[str, Field(pattern=_DATA_KEY)], Annotated[int, Field(ge=8, le=256)]] = Field(min_length=1)
     """Key → length in characters (letters and digits)."""
 
 
@@ -77,10 +92,10 @@ class Copied(_Part):
 class FromSecret(_Part):
     """For charts that insist on a value: a key of one of the plan's Secrets, given to Helm on its standard input."""
 
-    value: str
+    value: str = Field(pattern=_VALUE_PATH)
     """The value's path in the chart, e.g. ``auth.password``."""
     secret: str
-    key: str
+    key: str = Field(pattern=_DATA_KEY)
 
 
 class Deadlines(_Part):
@@ -93,19 +108,71 @@ class Deadlines(_Part):
     """Waiting for pods, or the namespace, to be gone."""
 
 
-def _placeholders_known(values: dict[str, Any]) -> dict[str, Any]:
-    def check(found: str) -> str:
-        group, _, key = found.partition(".")
-        if (group == "secret" and key) or (group == "instance" and key in _INSTANCE_KEYS):
-            return ""
-        known = ", ".join(f"${{instance.{key}}}" for key in sorted(_INSTANCE_KEYS))
-        raise ValueError(f"unknown placeholder ${{{found}}}; known are {known} and ${{secret.NAME}}")
+def _refuse_unknown(found: str) -> str:
+    group, _, key = found.partition(".")
+    if (group == "secret" and key) or (group == "instance" and key in _INSTANCE_KEYS):
+        return ""
+    known = ", ".join(f"${{instance.{key}}}" for key in sorted(_INSTANCE_KEYS))
+    raise ValueError(f"unknown placeholder ${{{found}}}; known are {known} and ${{secret.NAME}}")
 
-    _substitute(values, check)
+
+def _values_usable(values: dict[str, Any]) -> dict[str, Any]:
+    _demand_json(values, "")
+    _substitute(values, _refuse_unknown)
     return values
 
 
-Values = Annotated[dict[str, Any], AfterValidator(_placeholders_known)]
+def _demand_json(value: Any, path: str) -> None:
+    """Values travel as JSON: what YAML can say and JSON cannot (a date, .nan, a key 1) is refused by its path."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(  # noqa: TRY004 - pydantic takes ValueError as an answer about the input
+                    f"{path}{key!r} is a key that is no text: write it in quotes"
+                )
+            if _PLACEHOLDER.search(key):
+                raise ValueError(f"{path}{key} is a key with a placeholder: only values can hold one")
+            _demand_json(item, f"{path}{key}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _demand_json(item, f"{path}{index}.")
+    elif not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{path.rstrip('.')} is a {type(value).__name__} ({value}): write it in quotes")
+
+
+def _url_usable(url: str | None) -> str | None:
+    def check(found: str) -> str:
+        if found == "instance.url" or not found.startswith("instance."):
+            raise ValueError(
+                f"${{{found}}} cannot be a part of the url; use ${{instance.name}} or another of its names"
+            )
+        return _refuse_unknown(found)
+
+    _substitute(url, check)
+    return url
+
+
+Values = Annotated[dict[str, Any], AfterValidator(_values_usable)]
+
+
+def _quantity(value: object) -> str:
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(_QUANTITY, text):
+        raise ValueError("it is no quantity such as 500m, 1Gi or 10")
+    return text
+
+
+Quantity = Annotated[str, BeforeValidator(_quantity)]
+"""A Kubernetes quantity, e.g. ``500m``, ``1Gi`` or ``10``."""
+
+
+def _kind_of_secret(item: object) -> str:
+    return "(copy)" if isinstance(item, Copied) or (isinstance(item, dict) and "copy" in item) else "(generate)"
+
+
+PlanSecret = Annotated[
+    Annotated[Generated, Tag("(generate)")] | Annotated[Copied, Tag("(copy)")], Discriminator(_kind_of_secret)
+]
 
 
 class Plan(_Part):
@@ -113,13 +180,15 @@ class Plan(_Part):
 
     chart: ChartRef
     values: Values = Field(default_factory=dict)
-    secrets: list[Generated | Copied] = Field(default_factory=list)
+    secrets: list[PlanSecret] = Field(default_factory=list)
     secret_values: list[FromSecret] = Field(default_factory=list)
-    url: str | None = None
+    url: Annotated[str | None, AfterValidator(_url_usable)] = None
     """Where the instance answers; may hold placeholders."""
-    quota: dict[str, str | int] = Field(default_factory=dict)
+    quota: dict[str, Quantity] = Field(default_factory=dict)
     """A ResourceQuota's `hard`, e.g. ``pods: 10``."""
-    container_defaults: dict[str, dict[str, str]] = Field(default_factory=dict)
+    container_defaults: dict[Annotated[str, Field(pattern="^(default|defaultRequest)$")], dict[str, Quantity]] = Field(
+        default_factory=dict
+    )
     """A LimitRange's container `default` and `defaultRequest`, e.g. ``{default: {cpu: 500m}}``."""
     pod_security: Literal["privileged", "baseline", "restricted"] = "baseline"
     network: Literal["isolated", "open"] = "isolated"
@@ -144,6 +213,10 @@ class Plan(_Part):
         _substitute(self.values, collect)
         for name in sorted(wanted - set(names)):
             raise ValueError(f"secret {name!r} is used and not listed under secrets")
+        made = {secret.name: secret.generate for secret in self.secrets if isinstance(secret, Generated)}
+        for item in self.secret_values:
+            if item.key not in made.get(item.secret, {item.key: 0}):
+                raise ValueError(f"secret_values: secret {item.secret!r} has no key {item.key!r}")
         return self
 
 
@@ -175,10 +248,13 @@ def parse(document: object, *, folder: str, source: str = "catalog.yaml") -> Cat
     except ValidationError as error:
         problems = error.errors(include_url=False)
         first = problems[0]
-        path = ".".join(str(part) for part in first["loc"]) or "(top level)"
-        more = f" ({len(problems) - 1} more problems follow)" if len(problems) > 1 else ""
+        path = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "(top level)"
+        more = f" ({len(problems) - 1} more to mend)" if len(problems) > 1 else ""
         raise BadInput(
-            f"{source}: {path}", first.get("input"), f"is wrong: {first['msg']}{more}", fix="correct it in the catalog"
+            f"{source}: {path}",
+            first.get("input"),
+            f"is wrong: {first['msg'].removeprefix('Value error, ')}{more}",
+            fix="correct it in the catalog",
         ) from None
     plans = {name: _anchored(plan, folder) for name, plan in catalog.plans.items()}
     return Catalog(plans=plans)

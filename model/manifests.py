@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import yaml
@@ -44,21 +45,34 @@ _SEPARATOR = re.compile(r"^---[ \t]*(?:#[^\n]*)?$\n?", re.MULTILINE)
 _KEEPABLE = ("PersistentVolumeClaim", "StatefulSet")
 
 
+def read_yaml(text: str) -> object:
+    """One YAML document, as Kubernetes' own reader takes it.
+
+    Raises:
+        ValueError: it is not YAML; says where.
+    """
+    documents = list(_documents(text))
+    if len(documents) > 1:
+        raise ValueError(f"holds {len(documents)} documents in place of one")
+    return documents[0] if documents else None
+
+
+def _documents(text: str) -> Iterator[object]:
+    try:
+        yield from yaml.load_all(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise ValueError(f"is not YAML{line}: {getattr(error, 'problem', None) or type(error).__name__}") from None
+
+
 def parse(text: str) -> list[Manifest]:
     """Every object of a stream of YAML documents, `List`s unfolded, empty documents left out.
 
     Raises:
         ValueError: it is not YAML, or a document is no Kubernetes object; says which.
     """
-    found: list[Manifest] = []
-    try:
-        for document in yaml.load_all(text, Loader=_Loader):
-            found.extend(_objects(document))
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        raise ValueError(f"is not YAML{line}: {getattr(error, 'problem', None) or type(error).__name__}") from None
-    return found
+    return [each for document in _documents(text) for each in _objects(document)]
 
 
 def _objects(document: object) -> list[Manifest]:
