@@ -7,7 +7,8 @@ room      a web Deployment, a database StatefulSet with a volume, a Service, a C
 hooked    room, and a ConfigMap made by a hook before installs and upgrades
 slow      room, and a hook that never ends
 claims    room, and a claim of the chart's own that it forgot to keep; its StatefulSet would delete its claims
-refused   room, and an object of a kind that no cluster knows: Helm fails while it works
+refused   room, and a Service that the API server refuses: Helm fails while it works
+unknown   room, and an object of a kind that no cluster knows: Helm fails before it begins
 broken    does not render
 """
 
@@ -75,6 +76,8 @@ def render(release: Release) -> Rendered:
     if chart == "claims":
         objects.append(_object("v1", "PersistentVolumeClaim", f"{name}-files", {"spec": _claim()}))
     if chart == "refused":
+        objects.append(_object("v1", "Service", f"{name}-refused", {"spec": {"ports": [{"port": 70_000}]}}))
+    if chart == "unknown":
         objects.append(_object("v1", "Nonsense", f"{name}-nonsense", {}))
     return Rendered(objects, _hooks(chart, name))
 

@@ -37,6 +37,12 @@ class MemoryCluster:
         for name in ("default", "kube-system"):
             self._store.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
+    def without_faults(self) -> MemoryCluster:
+        """The same cluster for whoever else works on it, and on whom these faults do not play."""
+        view = copy.copy(self)
+        view.faults = Faults()
+        return view
+
     async def get(self, ref: Ref) -> Manifest | None:
         """See `ports.Cluster.get`."""
         async with self.faults.around("cluster.get"):

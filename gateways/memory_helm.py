@@ -1,4 +1,4 @@
-"""Helm in memory: its storage, its order of effects and its refusals, on any cluster that the ports describe.
+"""Helm in memory: its storage, its order of effects and its refusals, on the cluster in memory.
 
 It writes the very Secrets that Helm writes, so whoever reads the storage reads both. Each act is wrapped as
 ``helm.upgrade``, ``helm.rollback``, ``helm.uninstall`` and ``helm.template``, and each of its effects once more, in
@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from innkeeper.model.catalog import ChartRef, mark_of
 from innkeeper.model.errors import AlreadyExists, Conflict, NotOurs, Pending, ReleaseFailed
 from innkeeper.model.manifests import Manifest, is_kept, kept
-from innkeeper.model.ports import Cluster, Ref, Release
+from innkeeper.model.ports import Ref, Release
 from innkeeper.model.release import (
     MARK_LABEL,
     STORAGE_TYPE,
@@ -35,6 +35,7 @@ from innkeeper.model.release import (
 
 from .faults import Faults
 from .memory_charts import NEVER_ENDS, VERSION, Rendered, name_of, render, written
+from .memory_cluster import MemoryCluster
 
 HISTORY = 5
 
@@ -43,15 +44,15 @@ _HOME = "meta.helm.sh/release-namespace"
 
 
 class MemoryHelm:
-    """`ports.Helm` on a cluster, most usefully the one in memory.
+    """`ports.Helm` in memory.
 
     Args:
-        cluster: where releases live; its own faults do not play on what Helm does there if it has none.
-        faults: what shall go wrong.
+        cluster: where releases live. Its faults play on the activities' calls, not on Helm's.
+        faults: what shall go wrong with Helm.
     """
 
-    def __init__(self, cluster: Cluster, *, faults: Faults | None = None) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: MemoryCluster, *, faults: Faults | None = None) -> None:
+        self._cluster = cluster.without_faults()
         self._faults = faults or Faults()
         self._digests: dict[str, str] = {}
 
@@ -92,6 +93,7 @@ class MemoryHelm:
             if release.keep_volumes:
                 rendered = Rendered([kept(each) for each in rendered.objects], rendered.hooks)
             state = State.PENDING_UPGRADE if base else State.PENDING_INSTALL
+            await self._demand_known(rendered.objects, release)
             record = _record(release, rendered, version=revisions[-1].version + 1 if revisions else 1)
             async with self._faults.around("helm.upgrade.pending"):
                 await self._prune(revisions)
@@ -223,6 +225,13 @@ class MemoryHelm:
     async def _restate(self, revision: Revision, state: State) -> None:
         await self._mark(revision.record, state, revision.description)
 
+    async def _demand_known(self, objects: Iterable[Manifest], release: Release) -> None:
+        """Helm maps every object to a resource of the API server before it stores anything."""
+        for each in objects:
+            if await self._cluster.is_namespaced(each["apiVersion"], each["kind"]) is None:
+                known = f'no matches for kind "{each["kind"]}" in version "{each["apiVersion"]}"'
+                raise _failed(f"resource mapping not found: {known}", release.namespace, release.name)
+
     async def _run_hooks(self, hooks: Iterable[Manifest], release: Release) -> None:
         for hook in hooks:
             ref = _placed(hook, release.namespace)
@@ -237,9 +246,7 @@ class MemoryHelm:
         namespace = record["namespace"]
         before = {_placed(each, namespace): each for each in former}
         for manifest in wanted:
-            if await self._cluster.is_namespaced(manifest["apiVersion"], manifest["kind"]) is None:
-                known = f'no matches for kind "{manifest["kind"]}" in version "{manifest["apiVersion"]}"'
-                raise _failed(f"resource mapping not found: {known}", namespace, record["name"])
+            _demand_valid(manifest, record)
             ref = _placed(manifest, namespace)
             await self._bring_one(ref, _owned(manifest, record), before.pop(ref, None), record)
         for ref in before:
@@ -296,6 +303,13 @@ def _busy(said: str, release: Release) -> NoReturn:
 
 def _failed(said: str, namespace: str, name: str) -> ReleaseFailed:
     return ReleaseFailed(f"Helm: {said}", object=f"Release {namespace}/{name}", fix="look at it with `helm history`")
+
+
+def _demand_valid(manifest: Manifest, record: Manifest) -> None:
+    for port in manifest.get("spec", {}).get("ports", []) if manifest["kind"] == "Service" else []:
+        if not 0 < port["port"] < 65536:
+            said = f'Service "{manifest["metadata"]["name"]}" is invalid: spec.ports[0].port: Invalid value'
+            raise _failed(said, record["namespace"], record["name"])
 
 
 def _record(release: Release, rendered: Rendered, *, version: int) -> Manifest:
