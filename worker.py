@@ -150,16 +150,14 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             slots=settings.helm_slots,
         )
         await helm.version()
-        cluster = await stack.enter_async_context(
-            KubernetesCluster.connect(
-                kubeconfig=settings.kubeconfig, context=settings.kube_context, in_cluster=settings.in_cluster
-            )
+        cluster = await KubernetesCluster.connect(
+            settings.kubeconfig, settings.kube_context, in_cluster=settings.in_cluster
         )
+        stack.push_async_callback(cluster.close)
         await cluster.version()
         await _have_operator_namespace(cluster, settings.operator_namespace)
-        database = await stack.enter_async_context(
-            SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
-        )
+        database = await SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
+        stack.push_async_callback(database.aclose)
         await database.ping()
         client = await connect_temporal(settings)
         steps = activities(

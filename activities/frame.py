@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
@@ -48,7 +48,7 @@ class _Framed(ActivityInboundInterceptor):
                 Pending(f"{info.activity_type} was not done within {own:g} s", fix="it is tried again")
             ) from None
         except InnkeeperError as error:
-            raise to_temporal(error) from error
+            raise to_temporal(error) from None
         except ApplicationError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
@@ -64,6 +64,10 @@ def to_temporal(error: InnkeeperError) -> ApplicationError:
         error.cause,
         type=kind,
         non_retryable=isinstance(error, Permanent),
+        # What was asked wrongly is no fault of the worker's: it shall not show in its logs and metrics as one.
+        category=ApplicationErrorCategory.BENIGN
+        if isinstance(error, BadInput)
+        else ApplicationErrorCategory.UNSPECIFIED,
         next_retry_delay=timedelta(seconds=wish) if wish else None,
     )
 

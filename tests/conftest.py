@@ -1,15 +1,109 @@
-"""What tests of several folders share."""
+"""One platform of real parts for the whole test session, and what tests hold of it."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from supabase_lite import SupabaseLite, programs, supabase_lite
+from supabase_lite import SupabaseLite
+
+from innkeeper.client import Innkeeper
+from innkeeper.embedded.options import Addresses, Options
+from innkeeper.embedded.platform import Platform
+from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.settings import Settings
+from innkeeper.worker import running
+
+CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of whoever runs the tests reaches them, and they find no platform but their own."""
+    for name in [name for name in os.environ if name.startswith(("INNKEEPER_", "TEMPORAL_", "KUBECONFIG"))]:
+        del os.environ[name]
+    os.environ["TEMPORAL_CONFIG_FILE"] = str(tmp_path_factory.mktemp("temporal") / "none.toml")
+    os.environ["INNKEEPER_STATE_DIR"] = str(tmp_path_factory.mktemp("no-platform"))
 
 
 @pytest.fixture(scope="session")
-async def lite(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SupabaseLite]:
-    """A Supabase with this repository's migrations, alone."""
-    with supabase_lite(tmp_path_factory.mktemp("supabase"), *await programs()) as running:
-        yield running
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """Temporal, Supabase and Kubernetes, without a worker."""
+    options = Options(state_dir=tmp_path_factory.mktemp("platform"), temporal_in_memory=True)
+    async with Platform(options) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def addresses(platform: Platform) -> Addresses:
+    """Where the platform's parts are."""
+    return platform.addresses
+
+
+@pytest.fixture(scope="session")
+def lite(addresses: Addresses) -> SupabaseLite:
+    """The platform's Supabase, as somebody who signs up sees it."""
+    return SupabaseLite(
+        url=addresses.supabase_url,
+        secret_key=addresses.supabase_service_key,
+        publishable_key=addresses.supabase_anon_key,
+        jwt_secret=addresses.supabase_jwt_secret,
+    )
+
+
+@pytest.fixture(scope="session")
+def settings(addresses: Addresses) -> Settings:
+    """A worker's settings for the platform."""
+    return Settings.load(
+        temporal_address=addresses.temporal_address,
+        supabase_url=addresses.supabase_url,
+        supabase_key=addresses.supabase_service_key,
+        kubeconfig=addresses.kubeconfig,
+        kube_context=addresses.context,
+        catalog=CATALOG,
+    )
+
+
+@pytest.fixture(scope="session")
+def platform_env(addresses: Addresses) -> dict[str, str]:
+    """The environment of a child process that uses the platform, with the tests' catalog."""
+    return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG)}
+
+
+@pytest.fixture(scope="session")
+async def worker(settings: Settings) -> AsyncIterator[None]:
+    """The worker, in the tests' own process."""
+    async with running(settings):
+        yield
+    # The interpreter may crash at its exit where this does not follow a shutdown.
+    await asyncio.sleep(0.3)
+
+
+@pytest.fixture(scope="session")
+async def innkeeper(addresses: Addresses, worker: None) -> Innkeeper:
+    """A backend's client, of the platform with its worker."""
+    return await Innkeeper.connect(
+        addresses.temporal_address,
+        supabase_url=addresses.supabase_url,
+        supabase_key=addresses.supabase_service_key,
+    )
+
+
+@pytest.fixture(scope="session")
+async def cluster(addresses: Addresses) -> AsyncIterator[KubernetesCluster]:
+    """The cluster as an operator reads it."""
+    cluster = await KubernetesCluster.connect(Path(addresses.kubeconfig), addresses.context)
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture(scope="session")
+async def database(addresses: Addresses) -> AsyncIterator[SupabaseDatabase]:
+    """The database with a worker's rights."""
+    database = await SupabaseDatabase.connect(addresses.supabase_url, addresses.supabase_service_key)
+    async with database:
+        yield database

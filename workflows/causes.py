@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, FailureError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 with workflow.unsafe.imports_passed_through():
@@ -34,7 +36,7 @@ def is_cancelled(error: BaseException) -> bool:
     link: BaseException | None = error
     while isinstance(link, ActivityError):
         link = link.__cause__
-    return not isinstance(link, FailureError) or isinstance(link, CancelledError)
+    return isinstance(link, asyncio.CancelledError | CancelledError)
 
 
 def cause_of(error: BaseException, step: str) -> Cause:

@@ -8,7 +8,7 @@ walk, and the write that ends it, cannot be cancelled.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Concatenate, NamedTuple, TypeVar
@@ -90,7 +90,8 @@ class Saga:
 
     async def claim(self) -> None:
         """Take the instance; a request that ended before ends the operation here with its stored outcome."""
-        await self._say_around("claim", self._claim())
+        # A cancellation waits for the answer: what was claimed has to be given back.
+        await uninterrupted(self._say_around("claim", self._claim()))
 
     async def step(
         self, name: str, act: Activity[T], *, within: float, undo: Activity[None] | None = None, lasts: int = 1
@@ -102,6 +103,10 @@ class Saga:
         if undo is not None:
             self._ledger.append(Undo(name, undo))
         return await self._say_around(name, self._attempt(name, act, timedelta(seconds=within), lasts))
+
+    def came_from(self, status: Status) -> bool:
+        """Whether this was the instance's settled status before the operation: what an undo may bring back."""
+        return self._former is status
 
     def found(self, prepared: Prepared) -> None:
         """Note what the prepare step observed, for the steps and undos after it."""
@@ -287,7 +292,7 @@ class Saga:
             return await workflow.execute_local_activity_method(
                 act,
                 argument,
-                start_to_close_timeout=QUICK,
+                # No start_to_close_timeout: its timer outlives the activity, and panics in the SDK when a worker stops.
                 schedule_to_close_timeout=QUICK,
                 retry_policy=RETRY,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -308,10 +313,11 @@ class Saga:
 
     # What people see
 
-    async def _say_around(self, step: str, doing: Awaitable[T]) -> T:
+    async def _say_around(self, step: str, doing: Coroutine[Any, Any, T]) -> T:
         self._step = step
         if workflow.cancellation_reason() is not None and not self._only_forward:
-            asyncio.ensure_future(doing).cancel()
+            # A completion and a cancellation in the same task lose the cancellation: it is looked for between steps.
+            doing.close()
             raise asyncio.CancelledError
         self._say(step, StepState.STARTED)
         try:

@@ -22,7 +22,8 @@ class Stop(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
-            await saga.step("scale-down", Workloads.scale_down, undo=Workloads.scale_up, within=time.prepare)
+            undo = Workloads.scale_up if saga.came_from(Status.RUNNING) else None
+            await saga.step("scale-down", Workloads.scale_down, undo=undo, within=time.prepare)
             await saga.step("gone", Workloads.gone, within=time.gone)
             saga.point_of_no_return()
             await saga.record(Status.STOPPED)

@@ -1,0 +1,162 @@
+"""Every failure ends somewhere named: done, undone or left behind; the row says why and the cluster agrees."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from innkeeper.client import OperationHandle
+from innkeeper.model import marks
+from innkeeper.model.errors import Forbidden, OperationFailed, ReleaseFailed, Unreachable
+from innkeeper.model.instance import Status
+from innkeeper.model.messages import OperationResult, Outcome, StepState
+
+from .conftest import World
+
+
+async def failed(handle: OperationHandle) -> OperationResult:
+    """The end of an operation that must fail."""
+    with pytest.raises(OperationFailed) as told:
+        await handle.result()
+    assert told.value.result is not None
+    return told.value.result
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("cluster.create", Forbidden("namespaces is forbidden", fix="give the worker the right")),
+        ("helm.upgrade", ReleaseFailed("chart says no")),
+    ],
+)
+async def test_a_permanent_failure_of_a_provision_is_undone_with_its_cause(
+    world: World, call: str, error: Exception
+) -> None:
+    name = "fail-" + call.replace(".", "-")
+    await world.provisioned("fail-warm-" + call.replace(".", "-"))  # so that the check is cached, and creates nothing
+    world.faults.fail(call, error)
+    result = await failed(await world.innkeeper.provision(name, tenant="t1", plan="starter"))
+    row = await world.row(name)
+    assert result.outcome is Outcome.UNDONE
+    assert row.status is Status.ERROR
+    assert row.cause is not None
+    assert str(error).split(" Fix")[0] in str(row.cause)
+    assert "Deployment" not in await world.kinds(name)
+
+
+async def test_generated_secrets_outlive_a_failed_provision(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
+    await failed(await world.innkeeper.provision("fail-data", tenant="t1", plan="starter"))
+    kept = await world.cluster.list_objects("v1", "Secret", namespace="inn-fail-data", labels={marks.DATA: "true"})
+    await world.provisioned("fail-data")
+    again = await world.cluster.list_objects("v1", "Secret", namespace="inn-fail-data", labels={marks.DATA: "true"})
+    assert [item["data"] for item in kept] == [item["data"] for item in again] != []
+    assert (await world.row("fail-data")).cause is None
+
+
+async def test_a_workload_that_never_gets_ready_fails_with_the_object_and_the_reason(world: World) -> None:
+    result = await failed(await world.innkeeper.provision("fail-quota", tenant="t1", plan="cramped"))
+    assert result.cause is not None
+    assert "inn-fail-quota/" in result.cause.object
+    assert "exceeded quota" in result.cause.message
+    assert "Deployment" not in await world.kinds("fail-quota")
+
+
+@pytest.mark.parametrize("call", ["cluster.create", "cluster.list_objects", "helm.upgrade", "db.claim", "db.finish"])
+async def test_what_fails_for_a_while_is_tried_again(world: World, call: str) -> None:
+    world.faults.fail(call, Unreachable("gone for a moment"), times=3)
+    result = await world.provisioned("retry-" + call.replace(".", "-").replace("_", "-"))
+    assert result.outcome is Outcome.DONE
+    assert world.faults.unplayed == []
+
+
+@pytest.mark.parametrize("call", ["cluster.create", "helm.upgrade", "db.claim", "db.finish"])
+async def test_an_answer_that_is_lost_after_the_effect_changes_nothing(world: World, call: str) -> None:
+    name = "lost-" + call.replace(".", "-")
+    world.faults.fail(call, Unreachable("the answer was lost"), when="after")
+    result = await world.provisioned(name)
+    assert (result.outcome, result.generation) == (Outcome.DONE, 1)
+    assert (await world.row(name)).status is Status.RUNNING
+    assert world.faults.unplayed == []
+
+
+async def test_the_database_may_be_down_for_long_while_a_helm_failure_is_recorded(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
+    world.faults.fail("db.finish", Unreachable("the database is down"), times=8)
+    result = await failed(await world.innkeeper.provision("fail-both", tenant="t1", plan="starter"))
+    row = await world.row("fail-both")
+    assert (result.outcome, row.status) == (Outcome.UNDONE, Status.ERROR)
+    assert row.cause is not None
+    assert "chart says no" in row.cause.message
+
+
+async def test_what_cannot_be_undone_is_left_behind_and_named(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    world.faults.fail("helm.uninstall", Forbidden("uninstall is forbidden"), times=None)
+    result = await failed(await world.innkeeper.provision("fail-undo", tenant="t1", plan="starter"))
+    assert result.outcome is Outcome.LEFT_BEHIND
+    assert result.cause is not None
+    assert "Left behind: release: uninstall is forbidden" in result.cause.message
+    assert StepState.LEFT_BEHIND in {event.state for event in result.steps}
+
+
+@pytest.mark.parametrize("call", ["db.claim", "cluster.create", "helm.upgrade"])
+async def test_a_cancelled_provision_takes_back_what_it_made(world: World, call: str) -> None:
+    name = "cancel-" + call.replace(".", "-")
+    await world.provisioned("warm-" + name)
+    hang = world.faults.hang(call, when="after")
+    handle = await world.innkeeper.provision(name, tenant="t1", plan="starter")
+    await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    with pytest.raises(OperationFailed) as told:
+        await handle.result()
+    assert told.value.cause.code == "Cancelled"
+    row = await world.database.instance(name)
+    assert row is None or row.status is Status.ERROR
+    assert "Deployment" not in await world.kinds(name)
+
+
+async def test_a_cancelled_stop_brings_back_what_ran(world: World) -> None:
+    await world.provisioned("cancel-stop")
+    before = await world.replicas("cancel-stop")
+    hang = world.faults.hang("cluster.patch", when="after")
+    handle = await world.innkeeper.stop("cancel-stop")
+    await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    result = await failed(handle)
+    assert result.outcome is Outcome.CANCELLED
+    assert (await world.row("cancel-stop")).status is Status.RUNNING
+    assert await world.replicas("cancel-stop") == before
+
+
+async def test_a_failed_start_stops_again_and_says_why(world: World) -> None:
+    await world.provisioned("fail-start")
+    await (await world.innkeeper.stop("fail-start")).result()
+    await world.spoil("fail-start", "crash")
+    result = await failed(await world.innkeeper.start("fail-start"))
+    assert result.outcome is Outcome.UNDONE
+    assert (await world.row("fail-start")).status is Status.ERROR
+    assert await world.pods("fail-start") == []
+    await world.spoil("fail-start", None)
+    await (await world.innkeeper.start("fail-start")).result()
+    assert (await world.row("fail-start")).status is Status.RUNNING
+
+
+async def test_an_operation_whose_instance_was_claimed_by_another_writes_nothing_more(world: World) -> None:
+    hang = world.faults.hang("helm.upgrade")
+    first = await world.innkeeper.provision("overtaken", tenant="t1", plan="starter")
+    await hang.reached.wait()
+    row = await world.row("overtaken")
+    workflow = world.client.get_workflow_handle("instance/overtaken", run_id=first.run_id)
+    await workflow.terminate()
+    hang.release()
+    await (await world.innkeeper.uninstall("overtaken")).result()
+    after = await world.row("overtaken")
+    assert (after.generation, after.status) == (row.generation + 1, Status.UNINSTALLED)
+    record = (await world.innkeeper.operations("overtaken")).items[-1]
+    assert record.outcome is Outcome.SUPERSEDED

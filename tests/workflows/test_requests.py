@@ -1,0 +1,75 @@
+"""A request is idempotent for ever, and an instance has one mutation at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from innkeeper.client import OperationHandle
+from innkeeper.model.errors import Busy, Refused
+from innkeeper.model.instance import Status
+from innkeeper.model.messages import Outcome
+
+from .conftest import World
+
+
+async def test_twenty_askers_with_one_request_id_make_one_operation(world: World) -> None:
+    handles = await asyncio.gather(
+        *(world.innkeeper.provision("same-id", tenant="t1", plan="starter", request_id="same-1") for _ in range(20))
+    )
+    results = await asyncio.gather(*(handle.result() for handle in handles))
+    assert {result.request_id for result in results} == {"same-1"}
+    assert {(result.outcome, result.generation) for result in results} == {(Outcome.DONE, 1)}
+    assert world.faults.count("helm.upgrade") == 1
+
+
+async def test_twenty_askers_with_ids_of_their_own_make_one_operation_and_nineteen_answers(world: World) -> None:
+    asked = await asyncio.gather(
+        *(
+            world.innkeeper.provision("own-ids", tenant="t1", plan="starter", request_id=f"own-{number}")
+            for number in range(20)
+        ),
+        return_exceptions=True,
+    )
+    handles = [answer for answer in asked if isinstance(answer, OperationHandle)]
+    ended = await asyncio.gather(*(handle.result() for handle in handles), return_exceptions=True)
+    done = [end for end in ended if not isinstance(end, BaseException)]
+    told = [answer for answer in [*asked, *ended] if isinstance(answer, Busy | Refused)]
+    assert len(done) == 1
+    assert len(told) == 19
+    assert all("provision" in str(answer) or "exists already" in str(answer) for answer in told)
+    assert (await world.row("own-ids")).generation == 1
+
+
+async def test_a_request_asked_after_its_end_gets_the_stored_outcome(world: World) -> None:
+    first = await world.provisioned("again", request_id="again-1")
+    await (await world.innkeeper.stop("again")).result()
+    second = await world.provisioned("again", request_id="again-1")
+    assert second == first
+    assert (await world.row("again")).status is Status.STOPPED
+
+
+async def test_the_same_id_with_other_arguments_is_refused(world: World) -> None:
+    await world.provisioned("other", request_id="other-1")
+    with pytest.raises(Refused, match="used before, with other arguments"):
+        await (await world.innkeeper.stop("other", request_id="other-1")).result()
+
+
+async def test_a_busy_instance_says_what_runs_since_when(world: World) -> None:
+    hang = world.faults.hang("helm.upgrade")
+    handle = await world.innkeeper.provision("busy", tenant="t1", plan="starter", request_id="busy-1")
+    await hang.reached.wait()
+    with pytest.raises(Busy, match=r"provision runs since .* \(request busy-1\)"):
+        await world.innkeeper.uninstall("busy")
+    hang.release()
+    assert (await handle.result()).outcome is Outcome.DONE
+
+
+async def test_operations_on_twenty_instances_run_side_by_side(world: World) -> None:
+    names = [f"crowd-{number}" for number in range(20)]
+    results = await asyncio.gather(*(world.provisioned(name) for name in names))
+    assert {result.outcome for result in results} == {Outcome.DONE}
+    stops = await asyncio.gather(*(world.innkeeper.stop(name) for name in names))
+    await asyncio.gather(*(handle.result() for handle in stops))
+    assert {(await world.row(name)).status for name in names} == {Status.STOPPED}
