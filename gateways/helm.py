@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import math
 import os
 import re
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import InnkeeperError, Pending, Permanent
-from innkeeper.model.manifests import Manifest, parse
+from innkeeper.model.manifests import Manifest, parse, write_yaml
 from innkeeper.model.ports import Release
 from innkeeper.model.release import MARK_LABEL
 
@@ -248,7 +247,7 @@ class HelmCommand:
                 ended = await helm_child.run(
                     [binary, *command, "--namespace", namespace, *self._where, *user],
                     limit=limit,
-                    stdin=json.dumps(release.all_values).encode() if release else b"",
+                    stdin=write_yaml(release.all_values).encode() if release else b"",
                     env=self._env,
                 )
             except helm_child.LimitReached:

@@ -14,12 +14,11 @@ broken    does not render
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import BadInput
-from innkeeper.model.manifests import Manifest
+from innkeeper.model.manifests import Manifest, write_yaml
 from innkeeper.model.ports import Release
 
 HOOK = "helm.sh/hook"
@@ -140,4 +139,4 @@ def _hooks(chart: str, name: str) -> list[Manifest]:
 
 def written(objects: list[Manifest]) -> str:
     """Objects as Helm stores them: one stream of documents."""
-    return "".join(f"---\n{json.dumps(each)}\n" for each in objects)
+    return "".join(f"---\n{write_yaml(each)}\n" for each in objects)

@@ -42,6 +42,7 @@ _Loader.add_implicit_resolver(
 )
 
 _SEPARATOR = re.compile(r"^---[ \t]*(?:#[^\n]*)?$\n?", re.MULTILINE)
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _KEEPABLE = ("PersistentVolumeClaim", "StatefulSet")
 
 
@@ -64,6 +65,15 @@ def _documents(text: str) -> Iterator[object]:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
         raise ValueError(f"is not YAML{line}: {getattr(error, 'problem', None) or type(error).__name__}") from None
+
+
+def write_yaml(value: object) -> str:
+    """One YAML document in one line that every reader takes the same way.
+
+    JSON, since what PyYAML writes plain (``1e3``) Kubernetes may read as another type; and not quite JSON, since YAML
+    knows no escape for half a character: what JSON escapes as a pair of surrogates stands for itself.
+    """
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
 
 
 def parse(text: str) -> list[Manifest]:
@@ -149,5 +159,4 @@ def _keep_data(document: str) -> str:
     if all(new is old for new, old in zip(after, before, strict=True)):
         return document
     comment = "".join(line + "\n" for line in document.splitlines() if line.startswith("# Source:"))
-    # JSON, not YAML: what PyYAML writes plain ("1e3") Kubernetes may read as another type.
-    return "---\n".join(f"{comment}{json.dumps(each)}\n" for each in after)
+    return "---\n".join(f"{comment}{write_yaml(each)}\n" for each in after)

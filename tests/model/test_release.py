@@ -1,0 +1,281 @@
+"""From every state of Helm's storage follows one action, and none of them can end in a loop or touch a live Helm."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from innkeeper.model.manifests import Manifest
+from innkeeper.model.ports import Ref
+from innkeeper.model.release import (
+    Action,
+    Ambiguous,
+    Install,
+    Nothing,
+    Revision,
+    Rollback,
+    RollbackThenUpgrade,
+    State,
+    UndoAction,
+    Uninstall,
+    UninstallAction,
+    UninstallThenInstall,
+    Upgrade,
+    Wait,
+    decide,
+    decide_undo,
+    decide_uninstall,
+    is_settled,
+    objects_of,
+    pack,
+    strays,
+)
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LIMIT = 60.0
+OLD = NOW - timedelta(seconds=600)
+YOUNG = NOW - timedelta(seconds=20)
+WAIT = Wait(41.0, "")
+
+
+def revision(version: int, state: str, mark: str = "m", changed: datetime = OLD, manifest: str = "") -> Revision:
+    return Revision(
+        release="acme",
+        namespace="inn-acme",
+        version=version,
+        state=State(state),
+        mark=mark,
+        changed=changed,
+        secret=f"sh.helm.release.v1.acme.v{version}",
+        packed=pack({"manifest": manifest}),
+    )
+
+
+def history(*states: str) -> list[Revision]:
+    """One revision a state, the first as number 1; ``state:mark`` has another mark, ``state!`` was just written."""
+    found = []
+    for version, text in enumerate(states, start=1):
+        state, _, mark = text.rstrip("!").partition(":")
+        found.append(revision(version, state, mark or "m", YOUNG if text.endswith("!") else OLD))
+    return found
+
+
+def without_words(action: Action | UninstallAction | UndoAction) -> object:
+    """The action without the sentences for people."""
+    match action:
+        case Wait(seconds, because):
+            assert because
+            return Wait(seconds, "")
+        case Ambiguous(why):
+            assert why
+            return Ambiguous("")
+    return action
+
+
+@pytest.mark.parametrize(
+    ("states", "action"),
+    [
+        ((), Install()),
+        (("deployed",), Nothing()),
+        (("deployed:other",), Upgrade()),
+        (("superseded", "deployed"), Nothing()),
+        (("superseded", "failed", "deployed"), Nothing()),
+        (("superseded", "pending-upgrade", "deployed"), Nothing()),
+        (("deployed", "failed"), Upgrade()),
+        (("deployed", "failed", "failed"), Upgrade()),
+        (("failed",), UninstallThenInstall()),
+        (("failed", "failed"), UninstallThenInstall()),
+        (("pending-install!",), WAIT),
+        (("pending-install",), UninstallThenInstall()),
+        (("failed", "pending-upgrade"), UninstallThenInstall()),
+        (("superseded", "uninstalled", "pending-install"), UninstallThenInstall()),
+        (("deployed", "pending-install"), RollbackThenUpgrade(1)),
+        (("deployed", "pending-upgrade!"), WAIT),
+        (("deployed", "pending-upgrade"), RollbackThenUpgrade(1)),
+        (("superseded", "deployed", "pending-upgrade"), RollbackThenUpgrade(2)),
+        (("superseded", "pending-upgrade"), RollbackThenUpgrade(1)),
+        (("superseded", "superseded", "pending-upgrade"), RollbackThenUpgrade(2)),
+        (("deployed", "pending-rollback!"), WAIT),
+        (("deployed", "pending-rollback"), RollbackThenUpgrade(1)),
+        (("superseded", "superseded", "failed"), RollbackThenUpgrade(2)),
+        (("superseded",), RollbackThenUpgrade(1)),
+        (("deployed", "deployed"), RollbackThenUpgrade(2)),
+        (("deployed", "deployed", "failed"), RollbackThenUpgrade(2)),
+        (("deployed", "unknown"), RollbackThenUpgrade(1)),
+        (("unknown",), UninstallThenInstall()),
+        (("uninstalling!",), WAIT),
+        (("uninstalling",), UninstallThenInstall()),
+        (("superseded", "uninstalling"), UninstallThenInstall()),
+        (("uninstalled",), UninstallThenInstall()),
+        (("deployed", "uninstalled"), UninstallThenInstall()),
+    ],
+)
+def test_the_wanted_release_follows_from_what_helms_storage_shows(states: tuple[str, ...], action: Action) -> None:
+    assert without_words(decide(history(*states), "m", NOW, LIMIT)) == action
+
+
+@pytest.mark.parametrize(
+    ("states", "action"),
+    [
+        ((), Nothing()),
+        (("deployed",), Uninstall()),
+        (("failed",), Uninstall()),
+        (("pending-install!",), WAIT),
+        (("pending-install",), Uninstall()),
+        (("deployed", "pending-upgrade!"), WAIT),
+        (("deployed", "pending-upgrade"), Uninstall()),
+        (("uninstalling!",), WAIT),
+        (("uninstalling",), Uninstall()),
+        (("uninstalled",), Uninstall()),
+        (("unknown",), Uninstall()),
+    ],
+)
+def test_an_uninstall_only_goes_forward(states: tuple[str, ...], action: UninstallAction) -> None:
+    assert without_words(decide_uninstall(history(*states), NOW, LIMIT)) == action
+    assert without_words(decide_undo(history(*states), None, NOW, LIMIT)) == action
+
+
+@pytest.mark.parametrize(
+    ("former", "states", "action"),
+    [
+        (1, ("deployed",), Nothing()),
+        (1, ("deployed", "failed:new"), Rollback(1)),
+        (1, ("superseded", "deployed:new"), Rollback(1)),
+        (1, ("superseded", "pending-upgrade:new!"), WAIT),
+        (1, ("superseded", "pending-upgrade:new"), Rollback(1)),
+        (1, ("superseded", "superseded:new", "pending-rollback"), Rollback(1)),
+        (1, ("superseded", "superseded:new", "deployed"), Nothing()),
+        (1, ("superseded", "deployed:new", "deployed"), Rollback(1)),
+        (1, ("superseded:", "deployed:"), Nothing()),
+        (2, ("superseded", "superseded", "failed:new"), Rollback(2)),
+        (1, ("deployed", "uninstalling"), Rollback(1)),
+        (1, (), Ambiguous("")),
+        (7, ("deployed",), Ambiguous("")),
+    ],
+)
+def test_an_undo_goes_back_to_the_revision_that_ran_before(
+    former: int, states: tuple[str, ...], action: UndoAction
+) -> None:
+    assert without_words(decide_undo(history(*states), former, NOW, LIMIT)) == action
+
+
+def test_two_revisions_without_a_mark_are_not_taken_for_the_same_wish() -> None:
+    unmarked = [revision(1, "superseded", ""), revision(2, "deployed", "")]
+    assert decide_undo(unmarked, 1, NOW, LIMIT) == Rollback(1)
+
+
+def test_the_order_in_which_revisions_are_listed_means_nothing() -> None:
+    ordered = history("superseded", "deployed", "pending-upgrade")
+    assert decide(reversed(ordered), "m", NOW, LIMIT) == decide(ordered, "m", NOW, LIMIT)
+    assert not is_settled(reversed(ordered), "m")
+
+
+@pytest.mark.parametrize(("age", "left"), [(0, 61.0), (-300, 61.0), (59, 2.0), (60, 1.0), (60.9, pytest.approx(0.1))])
+def test_a_live_helm_is_given_its_whole_limit_whatever_the_clocks(age: float, left: float) -> None:
+    live = [revision(1, "pending-install", changed=NOW - timedelta(seconds=age))]
+    action = decide(live, "m", NOW, LIMIT)
+    assert isinstance(action, Wait)
+    assert action.seconds == left
+    assert "revision 1 (pending-install)" in action.because
+
+
+def test_a_helm_older_than_its_limit_is_dead() -> None:
+    dead = [revision(1, "pending-install", changed=NOW - timedelta(seconds=61))]
+    assert decide(dead, "m", NOW, LIMIT) == UninstallThenInstall()
+
+
+def test_settled_is_one_deployed_revision_that_is_the_newest_and_as_wanted() -> None:
+    assert is_settled(history("superseded", "deployed"), "m")
+    assert not is_settled(history("superseded", "deployed"), "other")
+    assert not is_settled(history("deployed", "deployed"), "m")
+    assert not is_settled(history("deployed", "failed"), "m")
+    assert not is_settled([], "m")
+
+
+STATES = st.sampled_from([state.value for state in State])
+HISTORIES = st.lists(STATES.flatmap(lambda state: st.sampled_from([state, f"{state}!", f"{state}:other"])), max_size=6)
+
+
+@given(HISTORIES)
+def test_every_history_has_an_action(states: list[str]) -> None:
+    revisions = history(*states)
+    decide(revisions, "m", NOW, LIMIT)
+    decide_uninstall(revisions, NOW, LIMIT)
+    for former in (None, *range(1, len(states) + 2)):
+        decide_undo(revisions, former, NOW, LIMIT)
+
+
+@given(HISTORIES)
+def test_success_is_only_reported_of_a_settled_release(states: list[str]) -> None:
+    revisions = history(*states)
+    assert (decide(revisions, "m", NOW, LIMIT) == Nothing()) == is_settled(revisions, "m")
+
+
+@given(HISTORIES)
+def test_nothing_is_done_while_a_helm_may_be_alive(states: list[str]) -> None:
+    revisions = history(*states)
+    live = bool(revisions) and revisions[-1].state.in_flight and revisions[-1].changed == YOUNG
+    assert isinstance(decide(revisions, "m", NOW, LIMIT), Wait) == live
+    assert isinstance(decide_uninstall(revisions, NOW, LIMIT), Wait) == live
+
+
+def done(revisions: list[Revision], action: Action) -> list[Revision]:
+    """The storage after an action that Helm carried out."""
+    newest = revisions[-1].version if revisions else 0
+    stale = [
+        revision(each.version, "superseded" if each.state is State.DEPLOYED else each.state, each.mark)
+        for each in revisions
+    ]
+    match action:
+        case UninstallThenInstall():
+            return []
+        case RollbackThenUpgrade(to):
+            mark = next(each.mark for each in revisions if each.version == to)
+            return [*stale, revision(newest + 1, "deployed", mark)]
+        case Install() | Upgrade():
+            deployed = [each for each in revisions if each.state is State.DEPLOYED]
+            assert not revisions or len(deployed) == 1
+            return [*stale, revision(newest + 1, "deployed", "m")]
+    raise AssertionError(action)
+
+
+@given(HISTORIES)
+def test_from_any_history_three_actions_lead_to_the_wanted_release(states: list[str]) -> None:
+    revisions = [revision(each.version, each.state, each.mark) for each in history(*states)]
+    for _ in range(3):
+        action = decide(revisions, "m", NOW, LIMIT)
+        if action == Nothing():
+            return
+        revisions = done(revisions, action)
+    assert decide(revisions, "m", NOW, LIMIT) == Nothing()
+
+
+def config_map(name: str, annotations: str = "") -> str:
+    return f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{annotations}}}\n"
+
+
+CLAIM = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: files}\nspec: {}\n"
+KEPT = config_map("kept", ", annotations: {helm.sh/resource-policy: keep}")
+
+
+def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_holds_data() -> None:
+    revisions = [
+        revision(1, "deployed", manifest=config_map("both") + config_map("oldest") + CLAIM + KEPT),
+        revision(2, "failed", manifest=config_map("both") + config_map("older")),
+        revision(3, "failed", manifest=config_map("both") + config_map("new")),
+    ]
+    assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
+    assert strays(revisions[:1]) == ()
+    assert strays([]) == ()
+
+
+def test_a_revisions_objects_are_named_as_rendered() -> None:
+    elsewhere: Manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}
+    manifest = f"{config_map('a')}---\n{elsewhere}\n"
+    assert objects_of(revision(1, "deployed", manifest=manifest)) == (
+        Ref("v1", "ConfigMap", "a"),
+        Ref("v1", "Pod", "p", "n"),
+    )
