@@ -17,7 +17,6 @@ from typing import Any, Protocol, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 from supabase import AsyncClient, AsyncClientOptions
-from supabase import PostgrestAPIError as APIError
 
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Superseded, Unreachable
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
@@ -146,7 +145,7 @@ class SupabaseRows:
         return answer
 
     async def _send(self, query: _Query) -> Any:
-        """Send one query, in the time it has, and return what was answered."""
+        """Send one query, in the time it has, and return what was answered; `_judge` has seen to all but success."""
         place = _place(self._client.supabase_url.human_repr())
         try:
             async with asyncio.timeout(self._timeout):
@@ -159,8 +158,6 @@ class SupabaseRows:
         except httpx.HTTPError as error:
             # Without the error as its cause: its words may quote the key, and a cause crosses Temporal.
             raise Unreachable(f"Supabase did not answer ({type(error).__name__}).", object=place) from None
-        except APIError:
-            raise self._not_supabase() from None
 
     def _not_supabase(self) -> Unreachable:
         place = _place(self._client.supabase_url.human_repr())

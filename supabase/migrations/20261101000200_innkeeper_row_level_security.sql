@@ -23,6 +23,7 @@ create policy "a tenant reads its own operations" on public.operations
   for select to authenticated using (tenant = (select public.innkeeper_tenant()));
 
 revoke all on public.instances, public.operations from public, anon, authenticated;
+revoke all on sequence public.operations_seq_seq from public, anon, authenticated;
 grant select on public.instances, public.operations to authenticated;
 grant select, insert, update, delete on public.instances, public.operations to service_role;
 

@@ -179,6 +179,14 @@ async def test_an_operation_cannot_end_as_running(desk: Desk) -> None:
         await desk.finish(claim, Status.RUNNING, Outcome.RUNNING)
 
 
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.RUNNING])
+async def test_every_outcome_can_be_stored(desk: Desk, outcome: Outcome) -> None:
+    claim = await desk.claim(Kind.PROVISION)
+    await desk.finish(claim, Status.ERROR, outcome)
+    assert claim.operation is not None
+    assert (await desk.record(claim.operation.id)).outcome is outcome
+
+
 async def test_an_instance_is_not_made_without_a_tenant_or_a_plan(desk: Desk) -> None:
     with pytest.raises(BadInput, match="tenant"):
         await desk.claim(Kind.PROVISION, tenant=None)
