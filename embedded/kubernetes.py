@@ -1,7 +1,7 @@
 """A Kubernetes cluster on this machine: the real control plane, and simulated nodes that run nothing.
 
 Everything that decides is the real thing (admission, quota, Pod Security, scheduling, controllers); only what a node's
-kubelet would do is played, by the stages in ``kwok.yaml``.
+kubelet would do is played, by the stages in `stages`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from . import pki as pkis
+from . import stages
 from .apiserver import ApiServer, Object
 from .files import private_directory, write_private
 from .parts import Part
@@ -25,8 +26,6 @@ from .waiting import NotYet, until
 
 CONTEXT = "innkeeper"
 NODES = ("node-1", "node-2")
-PROVISIONER = "innkeeper.dev/simulated"
-STAGES = Path(__file__).with_name("kwok.yaml")
 SERVICE_RANGE = "10.96.0.0/16"
 STARTS_WITHIN = 90.0
 """Seconds; 5 on an idle machine with two cores."""
@@ -64,7 +63,9 @@ class Kubernetes(Part):
         controllers = await self._run("kube-controller-manager", _controller_manager(self.kubeconfig, pki))
         scheduler = await self._run("kube-scheduler", _scheduler(self.kubeconfig))
         await _prepare(api)
-        kwok = await self._run("kwok", _kwok(self.kubeconfig))
+        behaviour = self._directory / "kwok.yaml"
+        write_private(behaviour, stages.documents())
+        kwok = await self._run("kwok", _kwok(self.kubeconfig, behaviour))
         await controllers.while_alive(
             scheduler.while_alive(kwok.while_alive(asyncio.gather(_nodes_ready(api), _namespaces_end(api))))
         )
@@ -166,11 +167,11 @@ def _scheduler(config: Path) -> list[str]:
     ]
 
 
-def _kwok(config: Path) -> list[str]:
+def _kwok(config: Path, behaviour: Path) -> list[str]:
     # Port 0: nothing asks the simulated kubelets for logs, and a fixed port would be shared by all platforms.
     return [
         f"--kubeconfig={config}",
-        f"--config={STAGES}",
+        f"--config={behaviour}",
         "--manage-all-nodes=true",
         "--node-lease-duration-seconds=40",
         "--node-port=0",
@@ -248,7 +249,7 @@ def _node(name: str) -> Object:
 def _storage_class() -> Object:
     return {
         "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-        "provisioner": PROVISIONER,
+        "provisioner": stages.PROVISIONER,
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
     }

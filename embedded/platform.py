@@ -50,8 +50,9 @@ class Platform:
     ) -> None:
         self.options = options or Options(**chosen)
         self._progress = progress
-        self._state = self.options.state_dir.absolute()
-        self._lock = StateLock(self._state)
+        self.state = self.options.state_dir.absolute()
+        """Holds all that is this platform's."""
+        self._lock = StateLock(self.state)
         self._ports: Ports | None = None
         self._parts: dict[str, Part] = {}
         self._addresses = Addresses()
@@ -73,7 +74,7 @@ class Platform:
     @property
     def logs(self) -> Path:
         """The directory of the parts' log files."""
-        return self._state / "logs"
+        return self.state / "logs"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -89,12 +90,12 @@ class Platform:
             PlatformError: a tool is missing, or a part died or did not answer.
         """
         self._check_own_parts()
-        private_directory(self._state)
+        private_directory(self.state)
         self._lock.take()
         try:
-            write_private(self._state / ".gitignore", "*\n")
+            write_private(self.state / ".gitignore", "*\n")
             private_directory(self.logs)
-            self._ports = Ports(self._state / "ports.json")
+            self._ports = Ports(self.state / "ports.json")
             await _all(self._start_own_or(name) for name in ("temporal", "supabase", "kubernetes"))
             self._publish()
             if self.options.worker:
@@ -163,7 +164,7 @@ class Platform:
         if tool is None:
             raise ToolMissing("temporal: not found.", fix="pip install 'innkeeper[embedded]'")
         return Temporal(
-            self._state / "temporal",
+            self.state / "temporal",
             self.logs,
             self._known_ports,
             tool.path,
@@ -174,11 +175,11 @@ class Platform:
     async def _supabase(self) -> Part:
         node = await builds.ensure_node(self.options.node, self._progress)
         lite = await builds.ensure_lite(node, self._progress)
-        return Supabase(self._state / "supabase", self.logs, self._known_ports, node, lite)
+        return Supabase(self.state / "supabase", self.logs, self._known_ports, node, lite)
 
     async def _kubernetes(self) -> Part:
         programs = await builds.ensure_control_plane(self.options.control_plane, self.options.go, self._progress)
-        return Kubernetes(self._state / "kubernetes", self.logs, self._known_ports, programs)
+        return Kubernetes(self.state / "kubernetes", self.logs, self._known_ports, programs)
 
     async def _start_worker(self) -> None:
         environment = self._addresses.environment()
@@ -214,10 +215,10 @@ class Platform:
                 )
             elif isinstance(part, Kubernetes):
                 self._update(kubeconfig=part.kubeconfig, context=CONTEXT)
-        write_private(self._state / ADDRESSES, self._addresses.model_dump_json(indent=2) + "\n")
+        write_private(self.state / ADDRESSES, self._addresses.model_dump_json(indent=2) + "\n")
 
     def _retire(self) -> None:
-        (self._state / ADDRESSES).unlink(missing_ok=True)
+        (self.state / ADDRESSES).unlink(missing_ok=True)
         self._lock.release()
 
     def _update(self, **known: str | Path | None) -> None:

@@ -1,0 +1,118 @@
+"""A TCP proxy that plays what networks do: refuse, reset, stall, or cut the answer after the request went through.
+
+async with Proxy("127.0.0.1", 54321) as proxy:
+    proxy.fault = Fault.CUT_ANSWER  # from now on, for new data on every connection
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from enum import Enum, auto
+from types import TracebackType
+from typing import Self
+
+
+class Fault(Enum):
+    """What happens to connections from now on."""
+
+    NONE = auto()
+    RESET = auto()
+    """New connections are accepted and reset before a byte passes."""
+    STALL = auto()
+    """Connections stay open, and nothing passes in either direction until the fault is lifted."""
+    CUT_ANSWER = auto()
+    """Requests pass; the connection is reset at the first byte of the answer."""
+
+
+class Proxy:
+    """Forwards from a port of its own to `host:port`. The port stays the same through `refuse` and `accept`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._far = (host, port)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._fault = Fault.NONE
+        self.port = 0
+        self.cut = 0
+        """How many answers were cut so far."""
+
+    @classmethod
+    def to(cls, address: str) -> Proxy:
+        """A proxy in front of ``host:port``, with or without a scheme."""
+        host, _, port = address.split("//")[-1].rstrip("/").rpartition(":")
+        return cls(host, int(port))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def fault(self) -> Fault:
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault) -> None:
+        self._fault = fault
+        if fault is Fault.STALL:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+
+    async def accept(self) -> None:
+        """Accept connections."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def refuse(self) -> None:
+        """Reset all connections and refuse new ones until `accept`."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        self.reset()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def reset(self) -> None:
+        """Reset all connections; new ones are welcome."""
+        for task, writers in self._connections.items():
+            for writer in writers:
+                writer.transport.abort()
+            task.cancel()
+
+    async def __aenter__(self) -> Self:
+        await self.accept()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.refuse()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = (writer,)
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            try:
+                if self._fault is Fault.RESET:
+                    return
+                far_reader, far_writer = await asyncio.open_connection(*self._far)
+                self._connections[task] = (writer, far_writer)
+                await asyncio.gather(
+                    self._pump(reader, far_writer, is_answer=False), self._pump(far_reader, writer, is_answer=True)
+                )
+            finally:
+                for open_writer in self._connections.pop(task):
+                    open_writer.transport.abort()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool) -> None:
+        while data := await source.read(65_536):
+            await self._flowing.wait()
+            if is_answer and self._fault is Fault.CUT_ANSWER:
+                self.cut += 1
+                raise ConnectionResetError
+            sink.write(data)
+            await sink.drain()
+        sink.write_eof()
