@@ -148,7 +148,7 @@ class Demo:
 @asynccontextmanager
 async def _connected(console: Console, addresses: Addresses) -> AsyncIterator[Demo]:
     rows_gateway = await SupabaseRows.connect(addresses.supabase_url, addresses.supabase_service_key)
-    cluster = await KubernetesCluster.connect(Path(addresses.kubeconfig), addresses.context)
+    cluster = await KubernetesCluster.connect(addresses.kubeconfig, addresses.context)
     try:
         async with rows_gateway:
             innkeeper = await Innkeeper.connect(addresses.temporal_address)

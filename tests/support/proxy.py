@@ -42,7 +42,7 @@ class Proxy:
     @classmethod
     def to(cls, address: str) -> Proxy:
         """A proxy in front of ``host:port``, with or without a scheme."""
-        host, _, port = address.split("//")[-1].rstrip("/").rpartition(":")
+        host, _, port = address.rpartition("//")[2].rstrip("/").rpartition(":")
         return cls(host, int(port))
 
     @property
