@@ -20,7 +20,7 @@ ENV PATH=/opt/innkeeper/bin:$PATH \
     INNKEEPER_CATALOG=/etc/innkeeper/catalog.yaml
 USER 10001:10001
 WORKDIR /home/innkeeper
-# Healthy is: Temporal has heard from this very worker within the last minute.
-HEALTHCHECK --interval=15s --timeout=10s --start-period=30s --retries=3 CMD ["python", "-m", "innkeeper.health"]
+# Healthy is: Temporal has lately heard from this very worker.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 CMD ["python", "-m", "innkeeper.health"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "innkeeper.worker"]

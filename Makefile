@@ -66,6 +66,7 @@ lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	}; \
 	compile build '--group pyproject.toml:build'; \
 	compile worker 'pyproject.toml --extra worker'; \
+	compile image 'pyproject.toml --extra worker --extra cli --extra helm'; \
 	compile dev 'pyproject.toml --extra dev'
 
 clean: ## stop the platform and remove everything that was made here, its data included

@@ -1,7 +1,7 @@
 """Whether the worker on this host is at work, as Temporal sees it: the health check of its container.
 
 A live process proves little: a worker that lost Temporal is alive, too. So Temporal is asked when it last heard from a
-poller of this host on the task queue.
+poller of this host on the task queue. Nothing of the worker itself is loaded: this runs every few seconds beside it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,33 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
+from .client.connection import connect, temporal_errors
 from .model.errors import InnkeeperError
 from .settings import Settings
-from .worker import connect_temporal
 
-FRESH = timedelta(minutes=1)
-"""A poll that waits for work ends after a minute at the latest, and the next begins."""
+SILENCE = timedelta(seconds=90)
+"""A poll that waits for work ends after a minute at the latest, and the next one begins at once."""
+
+PATIENCE = timedelta(seconds=5)
+"""How long Temporal may take to answer the one question."""
 
 
 async def heard_from(client: Client, task_queue: str, host: str) -> datetime | None:
-    """When Temporal last heard from a worker of a host, None where it has not lately."""
-    answer = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=task_queue),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
+    """When Temporal last heard from a worker of a host, None where it has not in the last minutes.
+
+    Raises:
+        Unreachable: Temporal does not answer.
+        BadInput: it does not know the namespace.
+    """
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     )
+    with temporal_errors(client):
+        answer = await client.workflow_service.describe_task_queue(request, timeout=PATIENCE)
+    # A worker names itself as `<process id>@<host>` where nobody named it otherwise.
     times = [
         poller.last_access_time.ToDatetime(UTC)
         for poller in answer.pollers
@@ -42,23 +50,24 @@ async def heard_from(client: Client, task_queue: str, host: str) -> datetime | N
     return max(times, default=None)
 
 
-async def check(settings: Settings) -> str:
-    """Why the worker of this host is not healthy; empty where it is."""
+async def check(settings: Settings, host: str) -> str:
+    """Why the worker of a host is not healthy; empty where it is."""
     try:
-        client = await connect_temporal(settings)
-        last = await heard_from(client, settings.task_queue, socket.gethostname())
-    except (InnkeeperError, RPCError) as error:
+        client = await connect(settings.temporal_address)
+        last = await heard_from(client, settings.task_queue, host)
+    except InnkeeperError as error:
         return str(error)
     if last is None:
-        return f"Temporal knows no worker of {socket.gethostname()} on task queue {settings.task_queue}"
-    age = datetime.now(UTC) - last
-    return "" if age < FRESH * 2 else f"Temporal last heard from this worker {age.total_seconds():.0f} s ago"
+        where = f"task queue {settings.task_queue} of namespace {client.namespace}"
+        return f"Temporal has heard of no worker of {host} on {where}"
+    silent = datetime.now(UTC) - last
+    return "" if silent < SILENCE else f"Temporal last heard from this worker {silent.total_seconds():.0f} s ago"
 
 
 def main() -> int:
     """Exit code 0 where the worker is healthy, else 1 with the reason on standard error."""
     try:
-        problem = asyncio.run(check(Settings.load()))
+        problem = asyncio.run(check(Settings.load(), socket.gethostname()))
     except InnkeeperError as error:
         problem = str(error)
     if problem:

@@ -1,8 +1,9 @@
 """The settings of a worker and of the command line, in one place, with where each may come from.
 
-In this order: arguments given by the caller, the environment (`INNKEEPER_…`), `.env`, `innkeeper.toml`, the platform
-on this machine (its addresses file, where one runs), defaults. Temporal's own settings are Temporal's standard client
-configuration (`TEMPORAL_…` and its TOML file); only the platform's address stands in for it where nothing is said.
+In this order: arguments given by the caller, the environment (`INNKEEPER_…`), `.env`, files of secrets
+(`/run/secrets/innkeeper_…`), `innkeeper.toml`, the platform on this machine (its addresses file, where one runs),
+defaults. Temporal's own settings are Temporal's standard client configuration (`TEMPORAL_…` and its TOML file); only
+the platform's address stands in for it where nothing is said.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
@@ -29,6 +31,7 @@ from .model.errors import BadInput
 
 PREFIX = "INNKEEPER_"
 STATE_DIR = Path(".innkeeper")
+SECRETS_DIR = Path("/run/secrets")
 ADDRESSES = "platform.json"
 DEFAULT_TEMPORAL = "localhost:7233"
 
@@ -51,6 +54,8 @@ class Settings(BaseSettings):
 
     state_dir: Path = STATE_DIR
     """The state of the platform on this machine, if there is one."""
+    secrets_dir: Path = SECRETS_DIR
+    """A folder of files named `innkeeper_…`, each holding one setting: where container engines put secrets."""
     temporal_address: str | None = None
     """Host and port of Temporal; None: Temporal's own client configuration decides."""
     supabase_url: str | None = None
@@ -86,7 +91,9 @@ class Settings(BaseSettings):
         given = {**dotenv_settings(), **env_settings(), **init_settings()}
         platform = InitSettingsSource(settings_cls, _platform(given))
         toml = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, toml, platform
+        folder = Path(given.get("secrets_dir") or SECRETS_DIR)
+        secrets = SecretsSettingsSource(settings_cls, folder) if folder.is_dir() else file_secret_settings
+        return init_settings, env_settings, dotenv_settings, secrets, toml, platform
 
     @classmethod
     def load(cls, **given: Any) -> Settings:
