@@ -119,7 +119,7 @@ class Innkeeper:
 
         >>> first = await innkeeper.provision("stark", tenant="t1", plan="starter", request_id="order-42")
         >>> again = await innkeeper.provision("stark", tenant="t1", plan="starter", request_id="order-42")
-        >>> (await first.result()) == (await again.result())
+        >>> (await first.result()).request_id == (await again.result()).request_id
         True
         """
         return await self._ask(Kind.PROVISION, name, tenant, plan, request_id, asked_by, on_conflict)
@@ -252,6 +252,23 @@ class Innkeeper:
                 code="UnknownRequest",
             )
         return OperationHandle(self._client, run.instance, run.run_id)
+
+    async def latest(self, name: str) -> OperationHandle | None:
+        """The handle of the operation that runs on an instance, else of its last; None where Temporal knows none.
+
+        Raises:
+            BadInput: the name cannot be an instance's.
+            Unreachable: Temporal does not answer.
+
+        >>> asked = await innkeeper.restart("hooli")
+        >>> latest = await innkeeper.latest("hooli")
+        >>> latest.run_id == asked.run_id
+        True
+        """
+        instance = names.normalise(name)
+        with connection.temporal_errors(self._client):
+            run = await runs.latest(self._client, names.workflow_id_of(instance))
+        return None if run is None else OperationHandle(self._client, instance, run.run_id)
 
     async def get(self, name: str) -> Instance | None:
         """The instance's row, None where there is none (extra `rows`).

@@ -116,6 +116,25 @@ class OperationHandle:
             ending.cancel()
             await asyncio.gather(ending, return_exceptions=True)
 
+    async def events(self) -> list[StepEvent]:
+        """The step events so far, without waiting for more.
+
+        Raises:
+            BadInput: Temporal does not know the run (any more).
+            Unreachable: no worker or no Temporal answered.
+
+        >>> handle = await innkeeper.restart("hooli")
+        >>> result = await handle.result()
+        >>> (await handle.events()) == result.steps
+        True
+        """
+        if (await self._run()).running:
+            try:
+                return (await self._query()).events
+            except (RPCError, WorkflowQueryFailedError) as error:
+                raise self._no_worker(f"answers for {self.instance}", error) from error
+        return list(_steps(await self._ending()))
+
     async def cancel(self) -> None:
         """Ask the operation to stop and to take back what it made; `result` then says how that went.
 
@@ -203,12 +222,15 @@ class OperationHandle:
         if isinstance(error, RPCError) and not silent and error.status is not RPCStatusCode.FAILED_PRECONDITION:
             raise self._unknown(error) from error
         if time.monotonic() - heard > self._patience:
-            raise Unreachable(
-                f"no worker has answered for {self.instance} for {self._patience:g} seconds: {error}",
-                code="NoWorker",
-                object=self.instance,
-                fix="start one with `innkeeper worker`; the operation waits for it",
-            ) from error
+            raise self._no_worker(f"has answered for {self.instance} for {self._patience:g} seconds", error) from error
+
+    def _no_worker(self, silence: str, error: RPCError | WorkflowQueryFailedError) -> Unreachable:
+        return Unreachable(
+            f"no worker {silence}: {error}",
+            code="NoWorker",
+            object=self.instance,
+            fix="start one with `innkeeper worker`; the operation waits for it",
+        )
 
     def _unknown(self, error: RPCError) -> InnkeeperError:
         """Temporal's refusal; a run it does not know is the caller's to mend."""

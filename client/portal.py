@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import functools
 import os
 import threading
@@ -44,6 +45,8 @@ class Portal:
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise _closed() from None
         except BaseException:
             future.cancel()
             raise
@@ -68,7 +71,7 @@ class Portal:
                 fix="connect in each worker process, after the fork",
             )
         if self._loop.is_closed():
-            return Answer("this client is closed", code="Closed", fix="connect again")
+            return _closed()
         if threading.current_thread() is self._thread:
             return Answer(
                 "a blocking call from the client's own event loop would wait for itself",
@@ -87,6 +90,10 @@ class Portal:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+
+def _closed() -> Answer:
+    return Answer("this client is closed", code="Closed", fix="connect again")
 
 
 async def _wind_down() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from importlib.util import find_spec
 
 from ..model.errors import BadInput, MissingExtra
 from ..model.ports import Rows
@@ -41,15 +40,15 @@ class RowsSource:
         return self._rows
 
     async def _connect(self) -> Rows:
-        if find_spec("supabase") is None:
+        try:
+            from ..gateways.database import SupabaseRows
+        except ModuleNotFoundError as error:
             raise MissingExtra(
-                "reading rows needs the package supabase, which is not installed",
+                f"reading rows needs the package {error.name}, which is not installed",
                 fix="pip install 'innkeeper[rows]', or read the rows by your own Supabase client",
-            )
+            ) from error
         url = _given("supabase_url", self._url, URL_VARIABLE)
         key = _given("supabase_key", self._key, KEY_VARIABLE)
-        from ..gateways.database import SupabaseRows
-
         rows = await SupabaseRows.connect(url, key)
         self._close = rows.aclose
         return rows

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from ..model.errors import Refused
 from ..model.messages import Request
 from ..model.names import WORKFLOW_PREFIX
+from .connection import ANSWER_WITHIN
 from .endings import ending_of
 
 INSTANCE = SearchAttributeKey.for_keyword("InnkeeperInstance")
@@ -88,14 +90,24 @@ async def describe(client: Client, workflow_id: str, run_id: str) -> Run:
     return await Run.of(await handle.describe())
 
 
+async def latest(client: Client, workflow_id: str) -> Run | None:
+    """The run that goes on under an id, else its last; None where Temporal knows none."""
+    try:
+        return await Run.of(await client.get_workflow_handle(workflow_id).describe(rpc_timeout=ANSWER_WITHIN))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+            return None
+        raise
+
+
 async def named_by(client: Client, request_id: str) -> Run | None:
     """The run that a request id stands for, None where Temporal knows none.
 
     Usually there is one. A request asked again after its end starts another, which repeats the stored outcome or
     is refused; so a running one comes first, then one that ended well, then one that failed, then a refused one.
+    A checked request id holds no quotes, so it stands in the query as it is.
     """
-    quoted = request_id.replace("\\", "\\\\").replace("'", "\\'")
-    found = [await Run.of(each) async for each in client.list_workflows(f"{REQUEST.name} = '{quoted}'")]
+    found = [await Run.of(each) async for each in client.list_workflows(f"{REQUEST.name} = '{request_id}'")]
     found.sort(key=lambda run: run.started_at, reverse=True)
     for status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
         for run in found:

@@ -35,6 +35,7 @@ class SyncOperationHandle(Twin[OperationHandle]):
 
     result = blocking(OperationHandle.result)
     progress = iterating(OperationHandle.progress)
+    events = blocking(OperationHandle.events)
     cancel = blocking(OperationHandle.cancel)
     describe = blocking(OperationHandle.describe)
 
@@ -54,7 +55,8 @@ def _asking(
 def _connecting(
     connect: Callable[P, Coroutine[Any, Any, Innkeeper]],
 ) -> Callable[Concatenate[type[SyncInnkeeper], P], SyncInnkeeper]:
-    @functools.wraps(connect)
+    # The function behind the bound method: what is shown as the signature then loses `cls` once, not twice.
+    @functools.wraps(getattr(connect, "__func__", connect))
     def twin(cls: type[SyncInnkeeper], /, *args: P.args, **kwargs: P.kwargs) -> SyncInnkeeper:
         portal = Portal()
         try:
@@ -98,6 +100,16 @@ class SyncInnkeeper(Twin[Innkeeper]):
             BadInput: the name cannot be an instance's.
         """
         return SyncOperationHandle(self._async.handle_for(name, run_id), self._portal)
+
+    def latest(self, name: str) -> SyncOperationHandle | None:
+        """The handle of the operation that runs on an instance, else of its last; None where Temporal knows none.
+
+        Raises:
+            BadInput: the name cannot be an instance's.
+            Unreachable: Temporal does not answer.
+        """
+        handle = self._portal.run(self._async.latest(name))
+        return None if handle is None else SyncOperationHandle(handle, self._portal)
 
     def close(self) -> None:
         """Close the connections and end the client's thread; calls that still wait are cancelled."""

@@ -19,7 +19,8 @@ WORKFLOW_PREFIX = "instance/"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _TENANT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_REQUEST = re.compile(r"[\x21-\x7e]{1,200}")
+_REQUEST = re.compile(r"[!#-&(-\[\]-~]{1,200}")
+_REQUEST_FIX = "use 1 to 200 printable ASCII characters, without spaces, quotes or backslashes"
 
 
 def normalise(name: str) -> str:
@@ -60,14 +61,16 @@ def check_tenant(tenant: str) -> str:
 
 
 def check_request_id(request_id: str) -> str:
-    """The request's id, if it can be stored and printed anywhere.
+    """The request's id, if it can be stored, printed and searched for anywhere.
+
+    Quotes and backslashes cannot: Temporal's visibility does not find a value that holds them.
 
     Raises:
         BadInput: it cannot.
     """
     if not _REQUEST.fullmatch(request_id):
         raise BadInput(
-            "request_id", request_id, "is not a request id", fix="use 1 to 200 printable ASCII characters, no spaces"
+            "request_id", request_id, "is not a request id", fix=_REQUEST_FIX
         )
     return request_id
 

@@ -67,7 +67,7 @@ def test_a_tenant_that_cannot_be_a_label_is_refused(tenant: str) -> None:
         names.check_tenant(tenant)
 
 
-@pytest.mark.parametrize("request_id", ["", "a b", "a\n", "é", "x" * 201])
+@pytest.mark.parametrize("request_id", ["", "a b", "a\n", "é", "x" * 201, "it's", 'say"', "a\\b"])
 def test_a_request_id_that_cannot_be_printed_is_refused(request_id: str) -> None:
     with pytest.raises(BadInput, match="request_id"):
         names.check_request_id(request_id)

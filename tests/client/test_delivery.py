@@ -1,0 +1,164 @@
+"""One operation a request id, one operation an instance, and a plain answer to everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+
+import pytest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+
+from innkeeper.client import BadInput, Busy, Innkeeper, OperationHandle, Outcome, Refused
+from innkeeper.client.delivery import summary
+from innkeeper.model.instance import Kind
+from innkeeper.model.messages import Request
+
+
+async def go(client: Client, handle: OperationHandle) -> None:
+    await client.get_workflow_handle(f"instance/{handle.instance}", run_id=handle.run_id).signal("go")
+
+
+async def seen(client: Client, request_id: str) -> None:
+    """Wait until Temporal's visibility shows the request."""
+    async with asyncio.timeout(10):
+        while not [run async for run in client.list_workflows(f"InnkeeperRequest = '{request_id}'")]:
+            await asyncio.sleep(0.02)
+
+
+async def known(innkeeper: Innkeeper, request_id: str) -> OperationHandle | None:
+    try:
+        return await innkeeper.handle(request_id)
+    except BadInput:
+        return None
+
+
+async def test_twenty_requests_with_one_id_are_one_run(innkeeper: Innkeeper, client: Client) -> None:
+    asked = [
+        innkeeper.provision("one-id", tenant="t1", plan="starter", request_id="one-id", asked_by="held")
+        for _ in range(20)
+    ]
+    handles = await asyncio.gather(*asked)
+    assert len({handle.run_id for handle in handles}) == 1
+    await go(client, handles[0])
+    results = await asyncio.gather(*(handle.result() for handle in handles))
+    assert all(result == results[0] for result in results)
+
+
+async def test_twenty_requests_with_ids_of_their_own_are_one_run_and_nineteen_answers(
+    innkeeper: Innkeeper, client: Client
+) -> None:
+    asked = [innkeeper.provision("twenty", tenant="t1", plan="starter", asked_by="held") for _ in range(20)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert Counter(type(answer) for answer in answers) == {OperationHandle: 1, Busy: 19}
+    [handle] = [answer for answer in answers if isinstance(answer, OperationHandle)]
+    request_id = (await handle.describe()).request_id
+    for busy in (answer for answer in answers if isinstance(answer, Busy)):
+        assert re.match(
+            rf"twenty: provision runs since \d\d:\d\d:\d\d UTC \(request {request_id}\)", busy.cause.message
+        )
+    await go(client, handle)
+    assert (await handle.result()).outcome is Outcome.DONE
+
+
+async def test_a_storm_of_short_operations_never_meets_an_unexplained_error(innkeeper: Innkeeper) -> None:
+    answers = await asyncio.gather(*(innkeeper.restart("storm") for _ in range(40)), return_exceptions=True)
+    assert {type(answer) for answer in answers} <= {OperationHandle, Busy}
+    for answer in answers:
+        if isinstance(answer, OperationHandle):
+            assert (await answer.result()).outcome is Outcome.DONE
+
+
+async def test_the_id_of_the_running_request_with_other_arguments_is_refused(
+    innkeeper: Innkeeper, client: Client
+) -> None:
+    held = await innkeeper.provision("mixed", tenant="t1", plan="starter", request_id="mixed-1", asked_by="held")
+    with pytest.raises(BadInput, match=r"'mixed-1' was used with other arguments \(provision mixed\)"):
+        await innkeeper.provision("mixed", tenant="t1", plan="large", request_id="mixed-1")
+    await go(client, held)
+    await held.result()
+
+
+async def test_an_ended_request_asked_again_while_another_runs_is_the_ended_one(
+    innkeeper: Innkeeper, client: Client
+) -> None:
+    first = await innkeeper.stop("earlier", request_id="earlier-1")
+    await first.result()
+    await seen(client, "earlier-1")
+    running = await innkeeper.start("earlier", asked_by="held")
+    again = await innkeeper.stop("earlier", request_id="earlier-1")
+    assert again.run_id == first.run_id
+    with pytest.raises(BadInput, match="was used with other arguments"):
+        await innkeeper.purge("earlier", request_id="earlier-1")
+    await go(client, running)
+    await running.result()
+
+
+async def test_a_refused_request_asked_again_while_another_runs_is_told_so(
+    innkeeper: Innkeeper, client: Client
+) -> None:
+    refused = await innkeeper.stop("once-refused", request_id="refused-1", asked_by="refused")
+    with pytest.raises(Refused):
+        await refused.result()
+    await seen(client, "refused-1")
+    running = await innkeeper.start("once-refused", asked_by="held")
+    with pytest.raises(Busy, match="start runs since"):
+        await innkeeper.stop("once-refused", request_id="refused-1")
+    await go(client, running)
+    await running.result()
+
+
+async def test_an_operation_is_found_by_what_it_is_about(innkeeper: Innkeeper, client: Client) -> None:
+    handle = await innkeeper.provision(" Found Me ", tenant="t-9", plan="starter", request_id="found-1", asked_by="ann")
+    await handle.result()
+    described = await client.get_workflow_handle("instance/found-me", run_id=handle.run_id).describe()
+    attributes = described.typed_search_attributes
+    assert {
+        name: attributes[SearchAttributeKey.for_keyword(f"Innkeeper{name}")]
+        for name in ("Instance", "Tenant", "Kind", "Request")
+    } == {"Instance": "found-me", "Tenant": "t-9", "Kind": "provision", "Request": "found-1"}
+    assert await described.static_summary() == "provision found-me for tenant t-9 on plan starter"
+    memo = await described.memo()
+    assert (memo["request_id"], memo["kind"], memo["asked_by"]) == ("found-1", "provision", "ann")
+    assert described.raw_info.priority.fairness_key == "t-9"
+
+
+async def test_a_request_id_of_every_allowed_character_finds_its_operation(innkeeper: Innkeeper) -> None:
+    request_id = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "\"'\\")
+    handle = await innkeeper.stop("quoted", request_id=request_id)
+    await handle.result()
+    async with asyncio.timeout(10):
+        while await known(innkeeper, request_id) is None:
+            await asyncio.sleep(0.02)
+    found = await innkeeper.handle(request_id)
+    assert (found.instance, found.run_id) == ("quoted", handle.run_id)
+
+
+async def test_a_run_that_nobody_described_is_still_a_plain_answer(innkeeper: Innkeeper, client: Client) -> None:
+    request = Request.of(Kind.STOP, "foreign", request_id="foreign-1", asked_by="held")
+    run = await client.start_workflow("Stop", request, id="instance/foreign", task_queue="innkeeper")
+    with pytest.raises(Busy, match=r"foreign: stop runs since .* \(request unknown\)"):
+        await innkeeper.start("foreign")
+    await run.terminate()
+
+
+@pytest.mark.parametrize("choice", ["wait", "replace"])
+async def test_a_conflict_cannot_be_waited_out_yet(innkeeper: Innkeeper, choice: str) -> None:
+    with pytest.raises(BadInput, match=f"on_conflict: '{choice}' is not available in this release"):
+        await innkeeper.stop("acme", on_conflict=choice)  # type: ignore[arg-type]
+
+
+async def test_what_cannot_be_asked_never_reaches_temporal(innkeeper: Innkeeper, client: Client) -> None:
+    with pytest.raises(BadInput, match=r"name: 'no\.dots' is not a DNS label"):
+        await innkeeper.stop("no.dots", request_id="never-1")
+    with pytest.raises(BadInput, match="request_id: 'no spaces'"):
+        await innkeeper.stop("acme", request_id="no spaces")
+    with pytest.raises(BadInput, match="tenant: '' is not a tenant id"):
+        await innkeeper.stop("acme", tenant="")
+    assert [run async for run in client.list_workflows("InnkeeperRequest = 'never-1'")] == []
+
+
+def test_a_summary_fits_temporals_limit() -> None:
+    request = Request.of(Kind.PROVISION, "a" * 40, tenant="t" * 63, plan="p" * 500, request_id="long")
+    assert len(summary(request).encode()) == 200
