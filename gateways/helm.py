@@ -84,6 +84,7 @@ class HelmCommand:
         as_user: namespace → the user to act as there, for an identity that is bound to the namespace.
         environment: where PATH and what else a child may see are taken from; None: this process's.
         variables: names of further variables a child gets, for a kubeconfig whose credentials come from a command.
+        grace: seconds that a child which has to stop gets before it is killed.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class HelmCommand:
         as_user: Callable[[str], str] | None = None,
         environment: Mapping[str, str] | None = None,
         variables: Sequence[str] = (),
+        grace: float = helm_child.TERM_GRACE,
     ) -> None:
         source = os.environ if environment is None else environment
         self._env = {name: source[name] for name in ("PATH", *_PASSED_ON, *variables) if name in source}
@@ -105,6 +107,7 @@ class HelmCommand:
         self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
         self._where += ["--kube-context", context] if context else []
         self._as_user = as_user
+        self._grace = grace
         self._slots = asyncio.Semaphore(slots or 2 * (os.cpu_count() or 1))
         self._accepted: dict[tuple[str, float], str] = {}
         self._digests: dict[tuple[tuple[str, int, int], ...], str] = {}
@@ -249,6 +252,7 @@ class HelmCommand:
                     limit=limit,
                     stdin=write_yaml(release.all_values).encode() if release else b"",
                     env=self._env,
+                    grace=self._grace,
                 )
             except helm_child.LimitReached:
                 raise _too_slow(command[0], where, limit) from None

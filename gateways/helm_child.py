@@ -49,14 +49,18 @@ def bound_to_parent(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *command]
 
 
-async def run(command: Sequence[str], *, limit: float, stdin: bytes, env: Mapping[str, str]) -> Finished:
-    """Run to the end, `limit` seconds at the most, counted from the child's start.
+async def run(
+    command: Sequence[str], *, limit: float, stdin: bytes, env: Mapping[str, str], grace: float = TERM_GRACE
+) -> Finished:
+    """Run to the end, `limit` seconds at the most, counted from the child's start; `grace` is from TERM to KILL.
 
     Raises:
         LimitReached: it was stopped at its limit.
     """
     stop = asyncio.Event()
-    life = asyncio.create_task(_live(bound_to_parent(command), limit=limit, stdin=stdin, env=env, stop=stop))
+    life = asyncio.create_task(
+        _live(bound_to_parent(command), limit=limit, stdin=stdin, env=env, grace=grace, stop=stop)
+    )
     cancelled: asyncio.CancelledError | None = None
     while not life.done():
         try:
@@ -75,7 +79,13 @@ async def run(command: Sequence[str], *, limit: float, stdin: bytes, env: Mappin
 
 
 async def _live(
-    command: Sequence[str], *, limit: float, stdin: bytes, env: Mapping[str, str], stop: asyncio.Event
+    command: Sequence[str],
+    *,
+    limit: float,
+    stdin: bytes,
+    env: Mapping[str, str],
+    grace: float,
+    stop: asyncio.Event,
 ) -> Finished:
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -90,7 +100,7 @@ async def _live(
     try:
         await asyncio.wait({talk, halt}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not talk.done():
-            await _end(process, talk)
+            await _end(process, talk, grace)
             raise LimitReached
         out, err = talk.result()
         return Finished(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
@@ -101,9 +111,9 @@ async def _live(
             talk.cancel()
 
 
-async def _end(process: asyncio.subprocess.Process, talk: asyncio.Task[tuple[bytes, bytes]]) -> None:
+async def _end(process: asyncio.subprocess.Process, talk: asyncio.Task[tuple[bytes, bytes]], grace: float) -> None:
     _signal(process.pid, signal.SIGTERM)
-    await asyncio.wait({talk}, timeout=TERM_GRACE)
+    await asyncio.wait({talk}, timeout=grace)
     # Also when the leader has gone: what it started may have stayed. The group keeps its id while anyone is in it.
     _signal(process.pid, signal.SIGKILL)
     await process.wait()

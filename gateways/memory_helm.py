@@ -93,7 +93,7 @@ class MemoryHelm:
             if release.keep_volumes:
                 rendered = Rendered([kept(each) for each in rendered.objects], rendered.hooks)
             state = State.PENDING_UPGRADE if base else State.PENDING_INSTALL
-            await self._demand_known(rendered.objects, release)
+            await self._demand_possible(rendered.objects, base, release)
             record = _record(release, rendered, version=revisions[-1].version + 1 if revisions else 1)
             async with self._faults.around("helm.upgrade.pending"):
                 await self._prune(revisions)
@@ -129,7 +129,7 @@ class MemoryHelm:
             try:
                 async with self._faults.around("helm.rollback.objects"):
                     await self._bring(list(target.manifest), list(revisions[-1].manifest), record)
-            except (ReleaseFailed, NotOurs) as error:
+            except ReleaseFailed as error:
                 await self._restate(revisions[-1], State.SUPERSEDED)
                 await self._mark(record, State.FAILED, error.cause.message)
                 raise
@@ -178,7 +178,7 @@ class MemoryHelm:
         """Mark an upgrade failed where Helm says no, and where it is told to stop: Helm does so on TERM, then only."""
         try:
             yield
-        except (ReleaseFailed, NotOurs) as error:
+        except ReleaseFailed as error:
             await self._mark(record, State.FAILED, error.cause.message)
             raise
         except asyncio.CancelledError:
@@ -225,12 +225,21 @@ class MemoryHelm:
     async def _restate(self, revision: Revision, state: State) -> None:
         await self._mark(revision.record, state, revision.description)
 
-    async def _demand_known(self, objects: Iterable[Manifest], release: Release) -> None:
-        """Helm maps every object to a resource of the API server before it stores anything."""
+    async def _demand_possible(self, objects: Iterable[Manifest], base: Revision | None, release: Release) -> None:
+        """What Helm checks before it stores anything: every kind is known, and no object is somebody else's."""
+        mine = {_placed(each, release.namespace) for each in base.manifest} if base else set()
         for each in objects:
-            if await self._cluster.is_namespaced(each["apiVersion"], each["kind"]) is None:
-                known = f'no matches for kind "{each["kind"]}" in version "{each["apiVersion"]}"'
+            ref = _placed(each, release.namespace)
+            if await self._cluster.is_namespaced(ref.api_version, ref.kind) is None:
+                known = f'no matches for kind "{ref.kind}" in version "{ref.api_version}"'
                 raise _failed(f"resource mapping not found: {known}", release.namespace, release.name)
+            live = None if ref in mine else await self._cluster.get(ref)
+            if live is not None and (live["metadata"].get("annotations") or {}).get(_OWNER) != release.name:
+                raise NotOurs(
+                    f"Helm met an object that is not this release's: {ref} exists, invalid ownership metadata",
+                    object=f"Release {release.namespace}/{release.name}",
+                    fix="remove the object, or move it out of the instance's namespace",
+                )
 
     async def _run_hooks(self, hooks: Iterable[Manifest], release: Release) -> None:
         for hook in hooks:
@@ -248,24 +257,16 @@ class MemoryHelm:
         for manifest in wanted:
             _demand_valid(manifest, record)
             ref = _placed(manifest, namespace)
-            await self._bring_one(ref, _owned(manifest, record), before.pop(ref, None), record)
+            await self._bring_one(ref, _owned(manifest, record), before.pop(ref, None))
         for ref in before:
             live = await self._cluster.get(ref)
             if live is not None and not is_kept(live):
                 await self._remove(ref)
 
-    async def _bring_one(self, ref: Ref, manifest: Manifest, before: Manifest | None, record: Manifest) -> None:
-        live = await self._cluster.get(ref)
-        if live is None:
+    async def _bring_one(self, ref: Ref, manifest: Manifest, before: Manifest | None) -> None:
+        if await self._cluster.get(ref) is None:
             await self._cluster.create(manifest)
             return
-        owner = (live["metadata"].get("annotations") or {}).get(_OWNER)
-        if before is None and owner != record["name"]:
-            raise NotOurs(
-                f"Helm met an object that is not this release's: {ref} exists, invalid ownership metadata",
-                object=f"Release {record['namespace']}/{record['name']}",
-                fix="remove the object, or move it out of the instance's namespace",
-            )
         await self._cluster.patch(ref, _merge_patch(before or {}, manifest))
 
     async def _remove(self, ref: Ref) -> None:
