@@ -206,6 +206,7 @@ async def serve(settings: Settings) -> None:
 def main(settings: Settings | None = None) -> int:
     """Run a worker; the exit code is 0 after a stop that was asked for, 2 for wrong settings, 4 for a missing part."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request
     try:
         asyncio.run(serve(settings or Settings.load()))
     except InnkeeperError as error:

@@ -53,8 +53,9 @@ async def volumes(cluster: Cluster, instance: str) -> dict[str, str]:
 
 
 async def pods(cluster: Cluster, instance: str) -> list[Manifest]:
-    """The instance's pods."""
-    return await cluster.list_objects("v1", "Pod", namespace=names.namespace_of(instance))
+    """The instance's pods that run or may still run; those of finished jobs stay until their jobs go."""
+    found = await cluster.list_objects("v1", "Pod", namespace=names.namespace_of(instance))
+    return [pod for pod in found if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
 
 
 async def deployed(cluster: Cluster, instance: str) -> list[int]:

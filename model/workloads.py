@@ -64,11 +64,15 @@ def stop_patch(manifest: Manifest) -> Manifest | None:
 
 
 def start_patch(manifest: Manifest) -> Manifest | None:
-    """The patch that brings back exactly what ran before the stop; None where the workload was not stopped."""
-    was = _remembered(manifest)
-    if was is None:
-        return None
+    """The patch that brings back exactly what ran before the stop; None where the workload was not stopped.
+
+    A Deployment's annotations are copied to its ReplicaSets by Kubernetes: the copy there is no memory of ours, and a
+    ReplicaSet scaled behind its Deployment's back would keep that from ever rolling again.
+    """
     kind = manifest["kind"]
+    was = _remembered(manifest)
+    if was is None or (controlled(manifest) and kind != "Job"):
+        return None
     if kind in SCALED:
         change: Manifest = {"replicas": was}
     elif kind in SUSPENDED:

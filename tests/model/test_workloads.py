@@ -100,6 +100,18 @@ def test_what_another_object_decides_over_is_left_to_it(kind: str) -> None:
     assert restart_patch(owned, "r1") is None
 
 
+def test_a_deployments_memory_that_kubernetes_copied_to_its_replica_set_is_not_acted_on() -> None:
+    copied = made(
+        "ReplicaSet",
+        {"replicas": 0},
+        metadata={
+            "annotations": {marks.STOPPED: "1"},
+            "ownerReferences": [{"kind": "Deployment", "controller": True}],
+        },
+    )
+    assert start_patch(copied) is None
+
+
 def test_the_memory_is_written_by_the_patch_that_stops_and_onto_what_was_read() -> None:
     patch = stop_patch(made("Deployment", {"replicas": 2}))
     assert patch is not None
