@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from ..model.errors import BadInput, Forbidden, Permanent
 from ..model.ports import Manifest, Ref, Watch
 from .kubernetes_api import SETTING, Answer, Api
-from .kubernetes_watch import Hub
+from .kubernetes_watch import Hub, Pace
 
 FIELD_MANAGER = "innkeeper"
 PAGE = 500
@@ -33,10 +33,10 @@ class _Resource(NamedTuple):
 class KubernetesCluster:
     """One cluster. Make it by `connect`, use it as an async context manager or `close` it."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, pace: Pace = Pace()) -> None:  # noqa: B008  (a value, not a state)
         self._api = api
         self._resources: dict[str, dict[str, _Resource]] = {}
-        self._hub = Hub(api)
+        self._hub = Hub(api, pace)
 
     @classmethod
     async def connect(
@@ -46,22 +46,23 @@ class KubernetesCluster:
         *,
         in_cluster: bool = False,
         timeout: float = 10.0,
+        pace: Pace = Pace(),  # noqa: B008  (a value, not a state)
     ) -> Self:
         """A cluster by a kubeconfig that is named, or the one that this process runs in; nothing is asked of it yet.
 
-        `timeout` is what one request may take, in seconds. The context may be left out where the kubeconfig has only
-        one; its current-context is never used.
+        `timeout` is what one request may take, in seconds; `pace` is that of watches. The context may be left out
+        where the kubeconfig has only one; its current-context is never used.
 
         Raises:
             BadInput: neither or both ways are given, or the one that is given cannot be used.
         """
         if kubeconfig is None and in_cluster:
-            return cls(Api.in_cluster(timeout=timeout))
+            return cls(Api.in_cluster(timeout=timeout), pace)
         if kubeconfig is None or in_cluster:
             problem = "is not set" if kubeconfig is None else "is set, and so is in_cluster"
             fix = f"name the cluster's kubeconfig in {SETTING}, or set in_cluster in a pod: one of them"
             raise BadInput("kubeconfig", str(kubeconfig) if kubeconfig else None, problem, fix=fix)
-        return cls(await Api.from_kubeconfig(kubeconfig, context, timeout=timeout))
+        return cls(await Api.from_kubeconfig(kubeconfig, context, timeout=timeout), pace)
 
     async def close(self) -> None:
         """End the watches and close every connection."""
@@ -135,8 +136,12 @@ class KubernetesCluster:
             "propagationPolicy": "Background",
         }
         answer = await self._api.call("DELETE", path, body=options)
-        if answer.status == 404 or _other_uid(answer):
+        if answer.status == 404:
             return False
+        if answer.status == 409:
+            found = await self._found("GET", path, f"read {ref}")
+            if found is None or found["metadata"]["uid"] != uid:
+                return False
         self._body(answer, f"delete {ref}")
         return True
 
@@ -265,9 +270,3 @@ def _collection(api_version: str, resource: _Resource, namespace: str | None) ->
 
 def _object(ref: Ref, resource: _Resource) -> str:
     return f"{_collection(ref.api_version, resource, _namespace(ref, resource))}/{ref.name}"
-
-
-def _other_uid(answer: Answer) -> bool:
-    """The delete's precondition failed: what had this UID is gone, and another took its name."""
-    message = answer.body.get("message", "") if isinstance(answer.body, dict) else ""
-    return answer.status == 409 and "UID in precondition" in message

@@ -163,9 +163,7 @@ class Api:
         headers = {"Content-Type": content_type, "Accept": accept, "User-Agent": "innkeeper"}
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         try:
-            await self._client.update_params_for_auth(
-                headers, None, ["BearerToken"], path, method, body
-            )
+            await self._client.update_params_for_auth(headers, None, ["BearerToken"], path, method, body)
             async with AsyncExitStack() as stack:
                 opened = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
                     method, url, headers=headers, body=body, _request_timeout=limits
@@ -188,13 +186,20 @@ class Api:
         told = _told(answer, what)
         message = f"The API server refuses to {what}: {told}"
         _, _, target = what.partition(" ")
+        if answer.status < 300:
+            message = f"{self.server} does not answer as an API server does: {told}"
+            fix = f"check that the kubeconfig in {SETTING} names an API server, and no proxy in front of it"
+            return Unreachable(message, code="NotAnApiServer", object=target, fix=fix)
         if answer.status == 429 or answer.status >= 500:
             wait = answer.headers.get("Retry-After", "")
             message = f"The API server {self.server} cannot {what} now ({answer.status}): {told}"
             return Unreachable(message, object=target, retry_after=float(wait) if wait.isdecimal() else None)
-        if any(cause.get("reason") == "NamespaceTerminating" for cause in details.get("causes") or ()):
+        causes = details.get("causes") or ()
+        if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
             return Conflict(message, code="NamespaceTerminating", object=target)
-        if answer.status == 409 and reason != "AlreadyExists":
+        # An apply to another object's UID is called invalid, not a conflict.
+        other_object = any(cause.get("field") == "metadata.uid" for cause in causes)
+        if other_object or (answer.status == 409 and reason != "AlreadyExists"):
             return Conflict(message, object=target)
         return _permanent(answer.status, message, told, target, missing=str(details.get("kind", "")))
 

@@ -7,8 +7,8 @@ memory for watched namespaces only, and needs no list of the whole cluster. The 
 which is an ordered number (Kubernetes KEP-5504): of what the stream tells, a namespace takes what is newer than its
 list.
 
-Connections that are half open are noticed: each stream is ended by the server after STREAM_SECONDS, with a bookmark
-just before, so one that says nothing for SILENCE seconds is dead. A broken stream goes on where it stopped; where the
+Connections that are half open are noticed: each stream is ended by the server after some seconds, with a bookmark
+just before, so one that says nothing for longer is dead. A broken stream goes on where it stopped; where the
 server has forgotten that place (410), the watched namespaces are listed anew.
 """
 
@@ -22,20 +22,27 @@ import re
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..model.errors import InnkeeperError, Transient, Unreachable
 from ..model.health import WATCHED, Watched
 from ..model.ports import Manifest, Watch
 from .kubernetes_api import Api
 
-STREAM_SECONDS = 10
-SILENCE = 14.0
-"""Seconds without a byte after which a stream counts as dead; longer than the server keeps one open."""
-PATIENCE = 30.0
-"""Seconds without a word from the server after which watches are told."""
-LINGER = 60.0
-"""Seconds for which streams are kept when the last watch has left."""
+
+class Pace(NamedTuple):
+    """How long watches wait for what, in seconds."""
+
+    stream: int = 10
+    """For how long the server keeps a stream open."""
+    silence: float = 14.0
+    """Without a byte for this long a stream counts as dead; longer than `stream`."""
+    patience: float = 30.0
+    """Without a word from the server for this long, watches are told."""
+    linger: float = 60.0
+    """For how long streams are kept when the last watch has left."""
+
+
 _LISTS_AT_ONCE = 16
 _LONGEST_PAUSE = 2.0
 
@@ -121,7 +128,7 @@ class _View:
         """See `ports.Watch.changed`.
 
         Raises:
-            Unreachable: the API server has not said a word for PATIENCE seconds.
+            Unreachable: the API server has not said a word for `Pace.patience` seconds.
         """
         while self._namespace.version == self._seen:
             lost = self._hub.lost()
@@ -143,7 +150,7 @@ class _Stream:
         self._failures = 0
         self._heard_at = 0.0
         self.lost = ""
-        """Why nothing has been heard for PATIENCE seconds; empty as long as something was."""
+        """Why nothing has been heard for `Pace.patience` seconds; empty as long as something was."""
 
     async def start(self) -> None:
         """Return once every later change will be told."""
@@ -187,11 +194,13 @@ class _Stream:
             "watch": "true",
             "resourceVersion": position,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(STREAM_SECONDS),
+            "timeoutSeconds": str(self._hub.pace.stream),
         }
         if self._kind.fields:
             query["fieldSelector"] = self._kind.fields
-        async with aclosing(self._hub.api.stream(path_of(self._kind), query=query, silence=SILENCE)) as lines:
+        async with aclosing(
+            self._hub.api.stream(path_of(self._kind), query=query, silence=self._hub.pace.silence)
+        ) as lines:
             async for line in lines:
                 self._heard()
                 named = _NAMESPACES.findall(line)
@@ -223,14 +232,15 @@ class _Stream:
             log.warning("The watch of %s broke: %s", self._kind.kind, broken)
         if self._alarm is None:
             loop = asyncio.get_running_loop()
-            self._alarm = loop.call_at(self._heard_at + PATIENCE, self._hub.alarm, self, str(broken))
+            self._alarm = loop.call_at(self._heard_at + self._hub.pace.patience, self._hub.alarm, self, str(broken))
 
 
 class Hub:
     """All watches of one worker on one cluster."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, pace: Pace) -> None:
         self.api = api
+        self.pace = pace
         self._namespaces: dict[str, _Namespace] = {}
         self._streams = [_Stream(self, kind) for kind in WATCHED]
         self._slots = asyncio.Semaphore(_LISTS_AT_ONCE)
@@ -253,7 +263,7 @@ class Hub:
             if not namespace.watches:
                 del self._namespaces[name]
             if not self._namespaces:
-                self._leaving = asyncio.get_running_loop().call_later(LINGER, self._stop)
+                self._leaving = asyncio.get_running_loop().call_later(self.pace.linger, self._stop)
 
     async def close(self) -> None:
         """End every stream."""
@@ -274,7 +284,7 @@ class Hub:
 
     def alarm(self, stream: _Stream, why: str) -> None:
         """A stream has heard nothing for too long: tell every watch."""
-        stream.lost = f"Nothing heard of the cluster's changes for {PATIENCE:g} s: {why}"
+        stream.lost = f"Nothing heard of the cluster's changes for {self.pace.patience:g} s: {why}"
         for namespace in self._namespaces.values():
             namespace.wake.set()
             namespace.wake = asyncio.Event()
