@@ -228,9 +228,11 @@ def _deployment(obj: Manifest, world: _World) -> Found:
     newest = max(world.dependents(obj, "ReplicaSet"), key=_revision, default=None)
     if newest is not None and _revision(newest) < _revision(obj):
         return "its new ReplicaSet is not seen yet"
-    if newest is not None and _wanted_replicas(newest) > 0:
+    want, updated = _wanted_replicas(obj), _count(obj, "updatedReplicas")
+    found = None
+    if want and newest is not None:
         found = _replica_failure(newest) or _first_failure(world.dependents(newest, "Pod"))
-    else:
+    elif want:
         found = _replica_failure(obj)
     if found:
         return found
@@ -243,14 +245,12 @@ def _deployment(obj: Manifest, world: _World) -> Found:
             str(progressing.get("message", "")),
             "look at its pods' readiness probes and logs; give it longer in the chart where it starts slowly",
         )
-    want, updated = _wanted_replicas(obj), _count(obj, "updatedReplicas")
     lacking = (
         _behind((updated, want, "updated"))
         or _surplus(_count(obj, "replicas"), updated)
         or _behind((_count(obj, "availableReplicas"), want, "available"), (_count(obj, "readyReplicas"), want, "ready"))
     )
-    available = condition(obj, "Available")
-    return lacking or ("not available" if available.get("status") == "False" else "")
+    return lacking or ("not available" if condition(obj, "Available").get("status") == "False" else "")
 
 
 def _revision(obj: Manifest) -> int:
