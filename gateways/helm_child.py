@@ -39,11 +39,11 @@ class LimitReached(Exception):
     """The child was still running at its limit, and was stopped."""
 
 
-def bound_to_parent(command: Sequence[str]) -> list[str]:
-    """The command so that Linux kills it when this process dies; elsewhere as it is."""
-    if not sys.platform.startswith("linux"):
+def bound_to_parent(command: Sequence[str], *, system: str = sys.platform, search: str | None = None) -> list[str]:
+    """The command so that Linux kills it when this process dies; on another system as it is."""
+    if not system.startswith("linux"):
         return list(command)
-    setpriv = shutil.which("setpriv")
+    setpriv = shutil.which("setpriv", path=search)
     if setpriv:
         return [setpriv, "--pdeathsig", "KILL", "--", *command]
     return [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *command]
@@ -87,38 +87,55 @@ async def _live(
     grace: float,
     stop: asyncio.Event,
 ) -> Finished:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(env),
-        start_new_session=True,
-    )
+    child = await _Child.start(command, env)
+    process = child.process
     talk = asyncio.create_task(process.communicate(stdin))
     halt = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({talk, halt}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if not talk.done():
-            await _end(process, talk, grace)
+            await child.end(talk, grace)
             raise LimitReached
         out, err = talk.result()
         return Finished(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
     finally:
         halt.cancel()
         if not talk.done():
-            _signal(process.pid, signal.SIGKILL)
+            # This task is cancelled only where the loop itself ends.
+            await child.kill()
             talk.cancel()
 
 
-async def _end(process: asyncio.subprocess.Process, talk: asyncio.Task[tuple[bytes, bytes]], grace: float) -> None:
-    _signal(process.pid, signal.SIGTERM)
-    await asyncio.wait({talk}, timeout=grace)
-    # Also when the leader has gone: what it started may have stayed. The group keeps its id while anyone is in it.
-    _signal(process.pid, signal.SIGKILL)
-    await process.wait()
+class _Child(NamedTuple):
+    process: asyncio.subprocess.Process
+    transport: asyncio.SubprocessTransport
 
+    @classmethod
+    async def start(cls, command: Sequence[str], env: Mapping[str, str]) -> _Child:
+        """As `asyncio.create_subprocess_exec` does it, which keeps the transport to itself."""
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=2**16, loop=loop),
+            *command,
+            env=dict(env),
+            start_new_session=True,
+        )
+        return cls(asyncio.subprocess.Process(transport, protocol, loop), transport)
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
+    async def end(self, talk: asyncio.Task[tuple[bytes, bytes]], grace: float) -> None:
+        """TERM, then KILL for whoever is left of the group."""
+        self._signal(signal.SIGTERM)
+        await asyncio.wait({talk}, timeout=grace)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """KILL the group and reap the child."""
+        # Also when the leader has gone: what it started may have stayed. The group keeps its id while anyone is in it.
+        self._signal(signal.SIGKILL)
+        # asyncio counts a child as ended only once its pipes are closed, and one who left the group may hold them.
+        self.transport.close()
+        await self.process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)

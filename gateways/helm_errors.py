@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from innkeeper.model.errors import (
     LONGEST_TEXT,
@@ -53,14 +52,13 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return text[:LONGEST_TEXT]
 
 
-def leaves(values: Mapping[str, Any]) -> list[str]:
-    """Every value at the ends of nested values, as text."""
-    found: list[str] = []
-    for value in values.values():
-        items = value if isinstance(value, list) else [value]
-        for item in items:
-            found.extend(leaves(item) if isinstance(item, Mapping) else [str(item)])
-    return found
+def leaves(values: object) -> list[str]:
+    """Every text and number at the ends of nested values, as text."""
+    if isinstance(values, Mapping):
+        return [leaf for value in values.values() for leaf in leaves(value)]
+    if isinstance(values, list):
+        return [leaf for value in values for leaf in leaves(value)]
+    return [] if values is None or isinstance(values, bool) else [str(values)]
 
 
 def _said(stderr: str) -> str:

@@ -40,8 +40,11 @@ class Killed(Exception):
 class Stage(Protocol):
     """Where a contract is played."""
 
-    cluster: Cluster
-    helm: Helm
+    @property
+    def cluster(self) -> Cluster: ...
+
+    @property
+    def helm(self) -> Helm: ...
 
     async def kill_in_hooks(self, release: Release) -> None:
         """Upgrade to a release of the chart `slow` and kill Helm while its hook runs."""
