@@ -36,6 +36,7 @@ _LONGEST_PAGE = 999
 
 _MIGRATE = "apply the migrations in supabase/migrations to this project (supabase db push)"
 _KEY = "set INNKEEPER_SUPABASE_KEY to the project's secret (service role) key"
+_UP = "see that the project is up, and that INNKEEPER_SUPABASE_URL is its address"
 _URL = "set INNKEEPER_SUPABASE_URL to the project's URL, e.g. https://abc.supabase.co"
 
 M = TypeVar("M", bound=BaseModel)
@@ -154,10 +155,10 @@ class SupabaseRows:
             raise
         except TimeoutError:
             message = f"Supabase did not answer within {self._timeout:g} s."
-            raise Unreachable(message, object=place) from None
+            raise Unreachable(message, object=place, fix=_UP) from None
         except httpx.HTTPError as error:
             # Without the error as its cause: its words may quote the key, and a cause crosses Temporal.
-            raise Unreachable(f"Supabase did not answer ({type(error).__name__}).", object=place) from None
+            raise Unreachable(f"Supabase did not answer ({type(error).__name__}).", object=place, fix=_UP) from None
 
     def _not_supabase(self) -> Unreachable:
         place = _place(self._client.supabase_url.human_repr())

@@ -1,0 +1,116 @@
+"""A worker that cannot work says which part and how to mend it, and one that is killed is replaced by any other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from innkeeper.client import Innkeeper
+from innkeeper.embedded.options import Addresses
+from innkeeper.model.instance import Status
+from innkeeper.model.messages import Outcome
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def refuses(environment: dict[str, str], folder: Path) -> tuple[int, str]:
+    """How a worker with this environment ends, and its last words."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "innkeeper.worker",
+        cwd=folder,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, words = await asyncio.wait_for(child.communicate(), 60)
+    assert child.returncode is not None
+    return child.returncode, words.decode()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "code", "words"),
+    [
+        ("INNKEEPER_CATALOG", "nowhere.yaml", 2, "set INNKEEPER_CATALOG"),
+        ("INNKEEPER_SUPABASE_KEY", "", 2, "INNKEEPER_SUPABASE_KEY"),
+        ("INNKEEPER_SUPABASE_KEY", "wrong", 2, "INNKEEPER_SUPABASE_KEY"),
+        ("INNKEEPER_SUPABASE_URL", "http://127.0.0.1:{port}", 4, "INNKEEPER_SUPABASE_URL"),
+        ("INNKEEPER_HELM", "/nowhere/helm", 2, "INNKEEPER_HELM"),
+        ("INNKEEPER_KUBECONFIG", "/nowhere/config", 2, "INNKEEPER_KUBECONFIG"),
+        ("INNKEEPER_KUBE_CONTEXT", "nobody", 2, "name one of: innkeeper"),
+        ("INNKEEPER_CONCURRENT_ACTIVITIES", "none", 2, "INNKEEPER_CONCURRENT_ACTIVITIES"),
+        ("TEMPORAL_ADDRESS", "127.0.0.1:{port}", 4, "TEMPORAL_ADDRESS"),
+    ],
+)
+async def test_a_worker_that_cannot_work_refuses_to_start_with_one_message(
+    platform_env: dict[str, str], tmp_path: Path, setting: str, value: str, code: int, words: str
+) -> None:
+    environment = {**platform_env, setting: value.format(port=closed_port())}
+    ended, said = await refuses(environment, tmp_path)
+    assert (ended, said.count("innkeeper worker:")) == (code, 1)
+    assert words in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(("version", "words"), [("v3.9.4", "too old"), ("v4.0.1", "until the tests run on it")])
+async def test_a_helm_that_the_tests_do_not_run_on_is_refused(
+    platform_env: dict[str, str], tmp_path: Path, version: str, words: str
+) -> None:
+    helm = tmp_path / "helm"
+    helm.write_text(f"#!/bin/sh\necho {version}\n")
+    helm.chmod(0o755)
+    code, said = await refuses({**platform_env, "INNKEEPER_HELM": str(helm)}, tmp_path)
+    assert code == 2
+    assert words in said
+
+
+QUEUE = "of-the-killed"
+"""A task queue of its own: the session's worker must not carry on what this one leaves."""
+
+
+async def spawn(environment: dict[str, str], folder: Path) -> asyncio.subprocess.Process:
+    log = (folder / "worker.log").open("ab")
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "innkeeper.worker",
+            cwd=folder,
+            env={**environment, "INNKEEPER_TASK_QUEUE": QUEUE},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        log.close()
+
+
+async def test_a_killed_workers_operation_is_carried_on_by_the_next_and_a_stopped_one_ends_cleanly(
+    addresses: Addresses, platform_env: dict[str, str], tmp_path: Path
+) -> None:
+    innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
+    first = await spawn(platform_env, tmp_path)
+    handle = await innkeeper.provision("survivor", tenant="t1", plan="slow")
+    async for event in handle.progress():
+        if event.step == "ready":
+            break
+    os.kill(first.pid, signal.SIGKILL)
+    await first.wait()
+    second = await spawn(platform_env, tmp_path)
+    result = await asyncio.wait_for(handle.result(), 120)
+    assert (result.outcome, result.status) == (Outcome.DONE, Status.RUNNING)
+    second.terminate()
+    assert await asyncio.wait_for(second.wait(), 30) == 0
+    assert "Traceback" not in (tmp_path / "worker.log").read_text()
