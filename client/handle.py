@@ -148,7 +148,7 @@ class OperationHandle:
             await self._workflow.cancel(rpc_timeout=ANSWER_WITHIN)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
-                raise translated(error, self._client) from error
+                raise self._unknown(error) from error
             await self._run()
 
     async def describe(self) -> OperationDescription:
@@ -234,7 +234,9 @@ class OperationHandle:
 
     def _unknown(self, error: RPCError) -> InnkeeperError:
         """Temporal's refusal; a run it does not know is the caller's to mend."""
-        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+        told = error.message.lower()
+        unknown = error.status is RPCStatusCode.NOT_FOUND and "namespace" not in told
+        if unknown or (error.status is RPCStatusCode.INVALID_ARGUMENT and "runid" in told):
             return BadInput(
                 "run_id",
                 self.run_id,

@@ -200,8 +200,9 @@ async def test_a_description_says_what_stands_and_what_is_waited_for(innkeeper: 
     assert ended.ended_at > ended.started_at
 
 
-async def test_a_run_that_temporal_does_not_know_is_named(innkeeper: Innkeeper) -> None:
-    handle = innkeeper.handle_for("acme", "0197c9a5-0000-7000-8000-000000000000")
+@pytest.mark.parametrize("run_id", ["0197c9a5-0000-7000-8000-000000000000", "no-run"])
+async def test_a_run_that_temporal_does_not_know_is_named(innkeeper: Innkeeper, run_id: str) -> None:
+    handle = innkeeper.handle_for("acme", run_id)
     for ask in (handle.result, handle.cancel, handle.describe):
         with pytest.raises(BadInput, match="is no run of acme that Temporal still knows"):
             await ask()
