@@ -7,6 +7,7 @@ poller of this host on the task queue. Nothing of the worker itself is loaded: t
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -76,4 +77,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    code = main()
+    sys.stderr.flush()
+    # The threads of Temporal's client can abort an interpreter that ends in order: the code has to be the check's own.
+    os._exit(code)
