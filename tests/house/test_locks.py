@@ -54,7 +54,7 @@ def test_the_build_lock_meets_the_build_system(config: dict[str, Any], root: Pat
     assert unmet(map(Requirement, required), root / "requirements/build.txt") == []
 
 
-@pytest.mark.parametrize("lock", ["build", "dev", "worker"])
+@pytest.mark.parametrize("lock", ["build", "dev", "image", "worker"])
 def test_every_pin_has_hashes(lock: str, root: Path) -> None:
     text = (root / f"requirements/{lock}.txt").read_text()
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
@@ -62,7 +62,8 @@ def test_every_pin_has_hashes(lock: str, root: Path) -> None:
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
-def test_the_worker_runs_the_versions_that_were_tested(root: Path) -> None:
+@pytest.mark.parametrize("lock", ["image", "worker"])
+def test_a_worker_runs_the_versions_that_were_tested(lock: str, root: Path) -> None:
     tested = pins(root / "requirements/dev.txt")
-    shipped = pins(root / "requirements/worker.txt")
+    shipped = pins(root / f"requirements/{lock}.txt")
     assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}
