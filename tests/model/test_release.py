@@ -31,6 +31,7 @@ from innkeeper.model.release import (
     is_settled,
     objects_of,
     pack,
+    running_revision,
     strays,
 )
 
@@ -193,6 +194,12 @@ def test_settled_is_one_deployed_revision_that_is_the_newest_and_as_wanted() -> 
     assert not is_settled(history("deployed", "deployed"), "m")
     assert not is_settled(history("deployed", "failed"), "m")
     assert not is_settled([], "m")
+
+
+def test_what_runs_is_the_newest_deployed_revision() -> None:
+    revisions = history("superseded", "deployed", "deployed", "failed")
+    assert running_revision(reversed(revisions)) is revisions[2]
+    assert running_revision(history("failed", "superseded")) is None
 
 
 STATES = st.sampled_from([state.value for state in State])
