@@ -143,18 +143,18 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             name, None, "is missing", fix=f"set INNKEEPER_{name.upper()}, or start the platform with `innkeeper up`"
         )
     async with AsyncExitStack() as stack:
-        helm = HelmCommand(
-            binary=settings.helm,
-            kubeconfig=settings.kubeconfig,
-            context=settings.kube_context,
-            slots=settings.helm_slots,
-        )
-        await helm.version()
         cluster = await KubernetesCluster.connect(
             settings.kubeconfig, settings.kube_context, in_cluster=settings.in_cluster
         )
         stack.push_async_callback(cluster.close)
         await cluster.version()
+        helm = HelmCommand(
+            binary=settings.helm,
+            kubeconfig=settings.kubeconfig,
+            context=cluster.context,
+            slots=settings.helm_slots,
+        )
+        await helm.version()
         await _have_operator_namespace(cluster, settings.operator_namespace)
         database = await SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
         stack.push_async_callback(database.aclose)

@@ -64,6 +64,11 @@ class KubernetesCluster:
             raise BadInput("kubeconfig", str(kubeconfig) if kubeconfig else None, problem, fix=fix)
         return cls(await Api.from_kubeconfig(kubeconfig, context, timeout=timeout), pace)
 
+    @property
+    def context(self) -> str | None:
+        """The kubeconfig's context that was chosen, for others who use the same file; None in a pod."""
+        return self._api.context
+
     async def close(self) -> None:
         """End the watches and close every connection."""
         await self._hub.close()

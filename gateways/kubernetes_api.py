@@ -51,7 +51,9 @@ class Answer(NamedTuple):
 class Api:
     """One API server: requests with a timeout, and streams that are noticed when they fall silent."""
 
-    def __init__(self, settings: client.Configuration, *, timeout: float) -> None:
+    def __init__(self, settings: client.Configuration, *, timeout: float, context: str | None = None) -> None:
+        self.context = context
+        """The kubeconfig's context that was chosen; None in a pod."""
         self._client = client.ApiClient(settings)
         self._settings = settings
         self._timeout = timeout
@@ -80,7 +82,7 @@ class Api:
                 )
             except (config.ConfigException, KeyError, ValueError, OSError) as wrong:
                 raise _not_a_kubeconfig(path, str(wrong)) from wrong
-            api = cls(settings, timeout=timeout)
+            api = cls(settings, timeout=timeout, context=chosen)
         api._refreshing = asyncio.create_task(
             config.refresh_token(loader, client_configuration=settings),  # type: ignore[no-untyped-call]
             name="kubeconfig credentials",
