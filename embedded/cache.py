@@ -17,6 +17,7 @@ CONTROL_PLANE_SOURCES = tuple(HERE / "controlplane" / name for name in ("main.go
 NODE_SOURCES = tuple(HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc"))
 NODE_REQUIREMENTS = HERE / "node-requirements.txt"
 GO_REQUIREMENTS = HERE / "go-requirements.txt"
+DATABASE = "database"
 
 
 def root() -> Path:
@@ -33,6 +34,11 @@ def control_plane() -> Path:
 def node_modules() -> Path:
     """The directory that holds Supabase lite's ``node_modules``."""
     return root() / f"node-{_key(*NODE_SOURCES)}"
+
+
+def database(migrations: Path) -> Path:
+    """A database of Supabase lite's with nothing in it but these migrations."""
+    return root() / f"{DATABASE}-{_key(*NODE_SOURCES, *sorted(migrations.glob('*.sql')))}"
 
 
 def python_packages(requirements: Path) -> Path:

@@ -7,6 +7,7 @@ async with Platform(Options(state_dir=Path("/tmp/inn"), temporal_in_memory=True)
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -157,7 +158,9 @@ class Platform:
             starts = {"temporal": self._temporal, "supabase": self._supabase, "kubernetes": self._kubernetes}
             part = await starts[name]()
             self._parts[name] = part
+            begun = time.monotonic()
             await part.start()
+            self._progress(f"{name.capitalize()} answers after {time.monotonic() - begun:.1f} s.")
 
     async def _temporal(self) -> Part:
         tool = await toolchain.temporal(self.options.temporal)

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import Process
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,27 +78,16 @@ async def up(options: Options, progress: Progress) -> Addresses:
     if holder is not None:
         raise AlreadyRuns(options.state_dir, holder)
     log = private_directory(state / "logs") / "supervisor.log"
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    news = await _spawn(options, log)
     try:
-        supervisor = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "innkeeper.embedded.supervisor",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=output,
-            start_new_session=True,
-            umask=0o077,
-        )
+        pid = int(await news.readline() or 0)
+        try:
+            return await _hear(news, progress, log)
+        except BaseException:
+            await _end(pid)
+            raise
     finally:
-        os.close(output)
-    try:
-        return await _hear(supervisor, options, progress, log)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            supervisor.terminate()
-        await supervisor.wait()
-        raise
+        news.close()
 
 
 async def down(state_dir: Path) -> bool:
@@ -162,23 +150,74 @@ async def _unless(stopping: asyncio.Future[Any], work: Coroutine[Any, Any, Answe
     return None
 
 
-async def _hear(supervisor: Process, options: Options, progress: Progress, log: Path) -> Addresses:
-    """Hand over the options, pass on the progress, and return what the supervisor says at the end of its start."""
-    if supervisor.stdin is None or supervisor.stdout is None:
-        raise PlatformError("The supervisor has no pipes.")
-    supervisor.stdin.write(options.model_dump_json().encode())
-    supervisor.stdin.close()
-    async for line in supervisor.stdout:
+class News:
+    """Lines from a process that is nobody's child any more."""
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self.readline = reader.readline
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._transport.close()
+
+
+async def _spawn(options: Options, log: Path) -> News:
+    """Start a supervisor that belongs to no terminal and no parent; its first news is its process id."""
+    told, telling = os.pipe()
+    heard, hearing = os.pipe()
+    # Keys go this way, and not by arguments or environment, which others can read. A pipe holds far more.
+    os.write(telling, options.model_dump_json().encode())
+    os.close(telling)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        launcher = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "innkeeper.embedded.supervisor",
+            stdin=told,
+            stdout=hearing,
+            stderr=output,
+            start_new_session=True,
+            umask=0o077,
+        )
+        await launcher.wait()
+    except BaseException:
+        os.close(heard)
+        raise
+    finally:
+        for descriptor in (told, hearing, output):
+            os.close(descriptor)
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(heard, "rb", buffering=0)
+    )
+    return News(reader, transport)
+
+
+async def _hear(news: News, progress: Progress, log: Path) -> Addresses:
+    """Pass on the progress, and return what the supervisor says at the end of its start."""
+    while line := await news.readline():
         said = json.loads(line)
         if "ready" in said:
             return Addresses.model_validate(said["ready"])
         if "failed" in said:
-            await supervisor.wait()
             cause = Cause.model_validate(said["failed"])
             raise PlatformError(cause.message, code=cause.code, object=cause.object, fix=cause.fix)
         progress(said["progress"])
-    code = await supervisor.wait()
-    raise PlatformError(f"The supervisor ended with exit code {code}: {tail_of(log)}", fix=f"read {log}")
+    raise PlatformError(f"The supervisor ended without a word: {tail_of(log)}", fix=f"read {log}")
+
+
+async def _end(pid: int) -> None:
+    """Stop a supervisor that has not become ready, and wait until it has ended."""
+    if pid <= 0:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + STOPS_WITHIN
+        while time.monotonic() < end:
+            os.kill(pid, 0)
+            await asyncio.sleep(0.05)
 
 
 def _failure_of(state_dir: Path) -> Cause | None:
@@ -189,7 +228,12 @@ def _failure_of(state_dir: Path) -> Cause | None:
 
 
 def main() -> int:
-    """The detached supervisor: options as JSON on standard input, news as lines of JSON on standard output."""
+    """The detached supervisor: options as JSON on standard input, on standard output its pid, then lines of JSON."""
+    child = os.fork()
+    if child:
+        # Whoever started it does so for a moment only; an orphan is nobody's zombie.
+        os.write(sys.stdout.fileno(), f"{child}\n".encode())
+        os._exit(0)
     options = Options.model_validate_json(sys.stdin.read())
 
     def tell(**news: object) -> None:
