@@ -260,23 +260,3 @@ spec:
     path: /var/lib/simulated/{{ .metadata.uid }}
     type: DirectoryOrCreate
 """
-
-CLAIM_BOUND_BY = """\
-annotations:
-  pv.kubernetes.io/bind-completed: "yes"
-  pv.kubernetes.io/bound-by-controller: "yes"
-  volume.beta.kubernetes.io/storage-provisioner: PROVISIONER
-"""
-
-CLAIM_BOUND = """\
-phase: Bound
-accessModes:
-{{ YAML .spec.accessModes 1 }}
-capacity:
-{{ YAML .spec.resources.requests 1 }}
-"""
-
-VOLUME_BOUND = """\
-phase: Bound
-lastPhaseTransitionTime: {{ Now | Quote }}
-"""

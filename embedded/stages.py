@@ -149,34 +149,14 @@ def _others() -> list[Stage]:
     """Volumes, by the protocol of a real provisioner, and load balancers."""
     by_us = ('.metadata.annotations["pv.kubernetes.io/provisioned-by"]', "In", [PROVISIONER])
     asked = ('.metadata.annotations["volume.kubernetes.io/storage-provisioner"]', "In", [PROVISIONER])
-    bound = {"patch": {"root": "status", "subresource": "status", "template": templates.VOLUME_BOUND}}
     return [
         _stage(
             "volume-provision",
             "PersistentVolumeClaim",
             [_ALIVE, asked, (".spec.volumeName", "DoesNotExist", ())],
-            steps=[
-                {"apply": {"template": templates.VOLUME.replace("PROVISIONER", PROVISIONER)}},
-                {
-                    "patch": {
-                        "root": "metadata",
-                        "template": templates.CLAIM_BOUND_BY.replace("PROVISIONER", PROVISIONER),
-                    }
-                },
-                {"patch": {"root": "spec", "template": "volumeName: pvc-{{ .metadata.uid }}\n"}},
-                {"patch": {"root": "status", "subresource": "status", "template": templates.CLAIM_BOUND}},
-            ],
-        ),
-        _stage(
-            "volume-bind",
-            "PersistentVolume",
-            [
-                _ALIVE,
-                by_us,
-                (".spec.claimRef.name", "Exists", ()),
-                (".status.phase", "NotIn", ["Bound", "Released", "Failed"]),
-            ],
-            steps=[bound],
+            # The volume only, made for its claim: the controller manager binds the two. Binding them here as well
+            # races with it, and the claim is then seen as Lost for a moment.
+            steps=[{"apply": {"template": templates.VOLUME.replace("PROVISIONER", PROVISIONER)}}],
         ),
         _stage(
             "volume-delete",
