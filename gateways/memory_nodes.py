@@ -1,6 +1,6 @@
 """The nodes of the cluster in memory: they run pods, or play what goes wrong with them, and bind volume claims.
 
-Faults are the ones that the embedded platform's nodes play (`embedded/kwok.yaml`), by the same annotation or image.
+Faults are the ones that the embedded platform's nodes play (`embedded/stages.py`), by the same annotation or image.
 """
 
 from __future__ import annotations

@@ -1,0 +1,151 @@
+"""What becomes of workloads, in memory and on a real control plane."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from cluster_objects import (
+    FAULT,
+    PATIENCE,
+    enforced,
+    gone,
+    job,
+    pod,
+    pod_names,
+    quota,
+    service_account,
+    serving,
+    settled,
+    stateful_set,
+    workload,
+)
+
+from innkeeper.model import health
+from innkeeper.model.ports import Cluster, Ref
+
+
+async def test_a_quota_refuses_pods_by_name(cluster: Cluster, namespace: str) -> None:
+    await cluster.create(quota(namespace, 0))
+    refused = await enforced(cluster, namespace)
+    assert refused.cause.code == "QuotaExceeded"
+    assert "exceeded quota: plan, requested: pods=1" in refused.cause.message
+    assert refused.cause.fix
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+async def test_a_workload_that_a_quota_refuses_pods_fails_by_the_quotas_name(
+    cluster: Cluster, namespace: str, kind: str
+) -> None:
+    await cluster.create(quota(namespace, 0))
+    await enforced(cluster, namespace)
+    await cluster.patch(Ref("v1", "ResourceQuota", "plan", namespace), {"spec": {"hard": {"pods": "1"}}})
+    made = await cluster.create(workload(namespace, kind, "web", replicas=2, **serving(kind)))
+    found = await settled(cluster, namespace, Ref.to(made))
+    assert isinstance(found, health.Failed)
+    assert (found.cause.code, "quota plan" in found.cause.message) == ("QuotaExceeded", True)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job", "Pod"])
+async def test_a_healthy_workload_becomes_ready(cluster: Cluster, namespace: str, kind: str) -> None:
+    manifests = {
+        "Deployment": workload(namespace, "Deployment", "web", replicas=2),
+        "StatefulSet": stateful_set(namespace, replicas=2),
+        "DaemonSet": workload(namespace, "DaemonSet", "agent", replicas=None),
+        "Job": job(namespace),
+        "Pod": pod(namespace),
+    }
+    await service_account(cluster, namespace)
+    made = await cluster.create(manifests[kind])
+    assert await settled(cluster, namespace, Ref.to(made)) == health.Ready()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("image", "ImagePull"), ("crash", "CrashLoop"), ("config", "ContainerConfig")]
+)
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+async def test_a_faulty_workload_fails_with_its_reason_and_its_pods_name(
+    cluster: Cluster, namespace: str, kind: str, fault: str, code: str
+) -> None:
+    replicas = None if kind == "DaemonSet" else 1
+    made = await cluster.create(workload(namespace, kind, "web", fault=fault, replicas=replicas, **serving(kind)))
+    found = await settled(cluster, namespace, Ref.to(made))
+    assert isinstance(found, health.Failed)
+    assert found.cause.code == code
+    assert found.cause.object.startswith(f"Pod {namespace}/web-")
+
+
+async def test_a_crash_in_an_init_container_fails_its_workload(cluster: Cluster, namespace: str) -> None:
+    manifest = workload(namespace, "Deployment", "web", fault="init")
+    manifest["spec"]["template"]["spec"]["initContainers"] = [{"name": "prepare", "image": "busybox:1"}]
+    made = await cluster.create(manifest)
+    found = await settled(cluster, namespace, Ref.to(made))
+    assert isinstance(found, health.Failed)
+    assert (found.cause.code, "container prepare" in found.cause.message) == ("CrashLoop", True)
+
+
+async def test_a_job_whose_pod_fails_has_failed(cluster: Cluster, namespace: str) -> None:
+    made = await cluster.create(job(namespace, fault="fail"))
+    found = await settled(cluster, namespace, Ref.to(made))
+    assert isinstance(found, health.Failed)
+    assert (found.cause.code, found.cause.object) == ("JobFailed", f"Job {namespace}/setup")
+
+
+async def test_a_pod_that_no_node_takes_fails_its_workload(cluster: Cluster, namespace: str) -> None:
+    manifest = workload(namespace, "Deployment", "web")
+    manifest["spec"]["template"]["spec"]["nodeSelector"] = {"moon": "full"}
+    made = await cluster.create(manifest)
+    found = await settled(cluster, namespace, Ref.to(made))
+    assert isinstance(found, health.Failed)
+    assert found.cause.code == "Unschedulable"
+
+
+async def test_a_rollout_replaces_the_pods_and_a_broken_one_leaves_the_old_ones(
+    cluster: Cluster, namespace: str
+) -> None:
+    made = await cluster.create(workload(namespace, "Deployment", "web"))
+    ref = Ref.to(made)
+    assert await settled(cluster, namespace, ref) == health.Ready()
+    before = await pod_names(cluster, namespace)
+    template = {"metadata": {"annotations": {"rolled": "once"}}}
+    await cluster.patch(ref, {"spec": {"template": template}})
+    assert await settled(cluster, namespace, ref) == health.Ready()
+    async with asyncio.timeout(PATIENCE):
+        while before & await pod_names(cluster, namespace):
+            await asyncio.sleep(0.05)
+    rolled = await pod_names(cluster, namespace)
+    assert len(rolled) == 1
+    await cluster.patch(ref, {"spec": {"template": {"metadata": {"annotations": {FAULT: "image"}}}}})
+    assert isinstance(await settled(cluster, namespace, ref), health.Failed)
+    assert rolled < await pod_names(cluster, namespace)
+    await cluster.patch(ref, {"spec": {"template": {"metadata": {"annotations": {FAULT: None}}}}})
+    assert await settled(cluster, namespace, ref) == health.Ready()
+
+
+async def test_a_stateful_sets_volumes_outlive_it_and_are_found_again(cluster: Cluster, namespace: str) -> None:
+    made = await cluster.create(stateful_set(namespace))
+    claim = Ref("v1", "PersistentVolumeClaim", "data-db-0", namespace)
+    assert await settled(cluster, namespace, Ref.to(made), claim) == health.Ready()
+    before = await cluster.get(claim)
+    await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
+    assert await gone(cluster, Ref("v1", "Pod", "db-0", namespace))
+    again = await cluster.create(stateful_set(namespace))
+    assert await settled(cluster, namespace, Ref.to(again), claim) == health.Ready()
+    after = await cluster.get(claim)
+    assert before is not None
+    assert after is not None
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["spec"]["volumeName"] == before["spec"]["volumeName"]
+
+
+async def test_a_workload_scaled_to_nothing_is_stopped_and_comes_back(cluster: Cluster, namespace: str) -> None:
+    made = await cluster.create(stateful_set(namespace, replicas=2))
+    ref = Ref.to(made)
+    assert await settled(cluster, namespace, ref) == health.Ready()
+    await cluster.patch(ref, {"spec": {"replicas": 0}})
+    async with asyncio.timeout(PATIENCE), cluster.watch(namespace) as watch:
+        while not health.is_stopped(watch.objects()):
+            await watch.changed()
+    await cluster.patch(ref, {"spec": {"replicas": 2}})
+    assert await settled(cluster, namespace, ref) == health.Ready()
+    assert await pod_names(cluster, namespace) == {"db-0", "db-1"}

@@ -1,0 +1,319 @@
+"""What fails a workload at once, what it is forgiven, and what is said: a reason a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from workload_objects import (
+    BEFORE,
+    MADE,
+    NAMESPACE,
+    QUOTA,
+    STOPPED,
+    claim,
+    condition,
+    daemon_set,
+    deployment,
+    job,
+    lacking,
+    obj,
+    pod,
+    refused,
+    replica_set,
+    stateful_set,
+    waiting,
+)
+
+from innkeeper.model.errors import Cause
+from innkeeper.model.health import Failed, assess
+from innkeeper.model.ports import Manifest, Ref
+
+SECURITY = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": privileged'
+
+
+NO_ACCOUNT = (
+    'pods "x" is forbidden: error looking up service account inn-acme/default: serviceaccount "default" not found'
+)
+
+
+def failing(status: dict[str, Any], **more: Any) -> tuple[Manifest, list[Manifest]]:
+    """A Deployment whose newest pod has this status."""
+    newest = replica_set(deployment())
+    return deployment(readyReplicas=1), [newest, pod(newest, status=status, **more)]
+
+
+def no_pods(message: str) -> tuple[Manifest, list[Manifest]]:
+    """A Deployment whose newest ReplicaSet is refused its pods."""
+    failure = condition("ReplicaFailure", reason="FailedCreate", message=message)
+    return deployment(readyReplicas=1), [replica_set(deployment(), conditions=[failure])]
+
+
+UNSCHEDULABLE = {
+    "phase": "Pending",
+    "conditions": [condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes: Insufficient cpu")],
+}
+
+
+CRASHED = {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+
+
+FAILED: dict[str, tuple[tuple[Manifest, list[Manifest]], str, str, str]] = {
+    "an image cannot be pulled": (failing(waiting("ErrImagePull", "not found")), "ImagePull", "Pod", "shop/web:9"),
+    "pulling an image is backed off": (failing(waiting("ImagePullBackOff")), "ImagePull", "Pod", "ImagePullBackOff"),
+    "an image's name is invalid": (failing(waiting("InvalidImageName")), "ImagePull", "Pod", "InvalidImageName"),
+    "an image is never pulled": (failing(waiting("ErrImageNeverPull")), "ImagePull", "Pod", "ErrImageNeverPull"),
+    "an init container's image cannot be pulled": (
+        failing(waiting("ErrImagePull", init=True)),
+        "ImagePull",
+        "Pod",
+        "main",
+    ),
+    "a Secret is missing": (
+        failing(waiting("CreateContainerConfigError", 'secret "db" not found')),
+        "ContainerConfig",
+        "Pod",
+        'secret "db" not found',
+    ),
+    "a container crashes": (failing(waiting("CrashLoopBackOff", **CRASHED)), "CrashLoop", "Pod", "137 (OOMKilled)"),
+    "an init container crashes": (failing(waiting("CrashLoopBackOff", init=True)), "CrashLoop", "Pod", "crashing"),
+    "no node takes a pod": (failing(UNSCHEDULABLE), "Unschedulable", "Pod", "Insufficient cpu"),
+    "a quota refuses pods": (no_pods(QUOTA), "QuotaExceeded", "ReplicaSet", "quota plan"),
+    "Pod Security refuses pods": (no_pods(SECURITY), "PodSecurity", "ReplicaSet", "restricted:latest"),
+    "a policy refuses pods": (no_pods("pods x is forbidden: by policy"), "PodRefused", "ReplicaSet", "by policy"),
+    "pods are invalid": (no_pods('Pod "x" is invalid: spec'), "PodRefused", "ReplicaSet", "invalid"),
+    "a Deployment that has no ReplicaSet is refused": (
+        (
+            deployment(readyReplicas=1, conditions=[condition("ReplicaFailure", reason="FailedCreate", message=QUOTA)]),
+            [],
+        ),
+        "QuotaExceeded",
+        "Deployment",
+        "quota plan",
+    ),
+    "the progress deadline is over": (
+        (
+            deployment(
+                readyReplicas=1,
+                conditions=[condition("Progressing", "False", reason="ProgressDeadlineExceeded", message="timed out")],
+            ),
+            [],
+        ),
+        "ProgressDeadline",
+        "Deployment",
+        "timed out",
+    ),
+    "a StatefulSet's pod fails": (
+        (lacking(), [pod(lacking(), "db-0", status=waiting("ErrImagePull"))]),
+        "ImagePull",
+        "Pod",
+        "ErrImagePull",
+    ),
+    "a StatefulSet is refused its pods": (
+        (lacking(), [refused(lacking(), QUOTA)]),
+        "QuotaExceeded",
+        "StatefulSet",
+        "quota plan",
+    ),
+    "a StatefulSet is refused in the second it was asked for": (
+        (lacking(), [refused(lacking(), QUOTA, "", eventTime="2026-01-01T10:00:00.000123Z")]),
+        "QuotaExceeded",
+        "StatefulSet",
+        "quota plan",
+    ),
+    "a refusal is repeated": (
+        (lacking(), [refused(lacking(), QUOTA, BEFORE, series={"lastObservedTime": "2026-01-01T10:00:03.5Z"})]),
+        "QuotaExceeded",
+        "StatefulSet",
+        "quota plan",
+    ),
+    "a DaemonSet is refused its pods": (
+        (daemon_set(currentNumberScheduled=1), [refused(daemon_set(), SECURITY)]),
+        "PodSecurity",
+        "DaemonSet",
+        "restricted",
+    ),
+    "a DaemonSet's pod fails": (
+        (daemon_set(numberReady=1), [pod(daemon_set(), status=waiting("ErrImagePull"))]),
+        "ImagePull",
+        "Pod",
+        "ErrImagePull",
+    ),
+    "a Job is refused its pods": ((job(), [refused(job(), QUOTA)]), "QuotaExceeded", "Job", "quota plan"),
+    "a Job's pod cannot start": (
+        (job(active=1), [pod(job(), status=waiting("ErrImagePull"))]),
+        "ImagePull",
+        "Pod",
+        "ErrImagePull",
+    ),
+    "a Job has failed": (
+        (job(conditions=[condition("Failed", reason="BackoffLimitExceeded", message="too often")]), []),
+        "JobFailed",
+        "Job",
+        "BackoffLimitExceeded",
+    ),
+    "a Job is about to fail": (
+        (job(conditions=[condition("FailureTarget", reason="DeadlineExceeded")]), []),
+        "JobFailed",
+        "Job",
+        "DeadlineExceeded",
+    ),
+    "a ReplicaSet of its own is refused its pods": (
+        (
+            replica_set(
+                deployment(),
+                readyReplicas=0,
+                conditions=[condition("ReplicaFailure", reason="FailedCreate", message=QUOTA)],
+            ),
+            [],
+        ),
+        "QuotaExceeded",
+        "ReplicaSet",
+        "quota plan",
+    ),
+    "a volume is lost": ((claim("Lost"), []), "VolumeLost", "PersistentVolumeClaim", "lost"),
+    "a pod of its own has failed": (
+        (pod(status={"phase": "Failed", "reason": "Evicted", "message": "low on memory"}), []),
+        "PodFailed",
+        "Pod",
+        "Evicted",
+    ),
+    "a pod of its own cannot start": ((pod(status=waiting("ErrImagePull")), []), "ImagePull", "Pod", "ErrImagePull"),
+}
+
+
+FORGIVEN: dict[str, tuple[Manifest, list[Manifest]]] = {
+    "a pod of an older ReplicaSet": (
+        deployment(),
+        [
+            replica_set(deployment()),
+            replica_set(deployment(), 1),
+            pod(replica_set(deployment(), 1), status=waiting("ErrImagePull")),
+        ],
+    ),
+    "a pod on its way out": failing(waiting("ErrImagePull"), metadata={"deletionTimestamp": MADE}),
+    "a pod that was evicted": failing({**waiting("ErrImagePull"), "phase": "Failed"}),
+    "a pod of a namesake that is gone": (
+        deployment(),
+        [
+            replica_set(deployment()),
+            pod(
+                obj("ReplicaSet", "web-2", metadata={"uid": "another"}),
+                status=waiting("ErrImagePull"),
+            ),
+        ],
+    ),
+    "a pod that belongs to a ReplicaSet that does not control it": (
+        deployment(),
+        [
+            replica_set(deployment()),
+            pod(
+                metadata={"ownerReferences": [{"uid": "uid-of-ReplicaSet-web-2", "kind": "ReplicaSet"}]},
+                status=waiting("ErrImagePull"),
+            ),
+        ],
+    ),
+    "a pod of another workload": (deployment(), [pod(stateful_set(), status=waiting("ErrImagePull"))]),
+    "a StatefulSet's pod of an older revision": (
+        lacking(),
+        [pod(lacking(), "db-1", labels={"controller-revision-hash": "db-1"}, status=waiting("ErrImagePull"))],
+    ),
+    "a DaemonSet's pod of an older template": (
+        daemon_set(numberReady=1),
+        [pod(daemon_set(), labels={"pod-template-generation": "1"}, status=waiting("ErrImagePull"))],
+    ),
+    "a Job's pod that failed and was replaced": (
+        job(active=1),
+        [pod(job(), status={**waiting("ErrImagePull"), "phase": "Failed"})],
+    ),
+    "a refusal that is older than what is asked for": (lacking(), [refused(lacking(), QUOTA, BEFORE)]),
+    "a refusal of a namesake that is gone": (lacking(), [refused(lacking(), QUOTA, uid="another")]),
+    "a refusal before the last change of what is asked for": (
+        {
+            **lacking(),
+            "metadata": {
+                **lacking()["metadata"],
+                "managedFields": [
+                    {"manager": "innkeeper", "time": "2026-01-01T11:00:00Z"},
+                    {"manager": "controller", "time": "2026-01-01T12:00:00Z", "subresource": "status"},
+                ],
+            },
+        },
+        [refused(lacking(), QUOTA, "2026-01-01T10:30:00Z")],
+    ),
+    "a refusal that was overcome": (stateful_set(), [refused(stateful_set(), QUOTA)]),
+    "a namespace that has no service account yet": (lacking(), [refused(lacking(), NO_ACCOUNT)]),
+    "a namespace that ends": (lacking(), [refused(lacking(), "forbidden: namespace is being terminated")]),
+    "an API server that stumbles": (lacking(), [refused(lacking(), "Internal error occurred: webhook timed out")]),
+    "the quota of a stopped instance that lingers": no_pods(STOPPED),
+    "a refusal before a Deployment was scaled to nothing": (
+        deployment(0),
+        [
+            replica_set(
+                deployment(),
+                replicas=0,
+                conditions=[condition("ReplicaFailure", reason="FailedCreate", message=QUOTA)],
+            )
+        ],
+    ),
+    "a refusal before a Deployment without ReplicaSets was scaled to nothing": (
+        deployment(0, conditions=[condition("ReplicaFailure", reason="FailedCreate", message=QUOTA)]),
+        [],
+    ),
+    "a refusal that the Deployment alone remembers": (
+        deployment(conditions=[condition("ReplicaFailure", reason="FailedCreate", message=QUOTA)]),
+        [replica_set(deployment())],
+    ),
+    "a change that its controller has not seen": (
+        deployment(observedGeneration=0),
+        [replica_set(deployment()), pod(replica_set(deployment()), status=waiting("ErrImagePull"))],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILED)
+def test_it_fails_at_once_with_the_reason_the_object_and_what_to_do(case: str) -> None:
+    (wanted, others), code, kind, text = FAILED[case]
+    found = assess([Ref.to(wanted)], [wanted, *others])
+    assert isinstance(found, Failed)
+    assert found.cause.code == code
+    assert found.cause.object.startswith(f"{kind} {NAMESPACE}/")
+    assert text in found.cause.message
+    assert found.cause.fix
+
+
+@pytest.mark.parametrize("case", FORGIVEN)
+def test_it_is_not_failed_by(case: str) -> None:
+    wanted, others = FORGIVEN[case]
+    assert not isinstance(assess([Ref.to(wanted)], [wanted, *others]), Failed)
+
+
+def test_a_crash_names_the_command_that_shows_why() -> None:
+    (wanted, others), *_ = FAILED["a container crashes"]
+    found = assess([Ref.to(wanted)], [wanted, *others])
+    assert isinstance(found, Failed)
+    assert found.cause == Cause(
+        code="CrashLoop",
+        message="Pod web-2-x: container main keeps crashing after 3 restarts, last exit code 137 (OOMKilled).",
+        object="Pod inn-acme/web-2-x",
+        fix="read its log: kubectl logs --previous -n inn-acme web-2-x -c main",
+    )
+
+
+def test_an_image_is_named_by_the_pods_spec_where_its_status_does_not() -> None:
+    status = waiting("ErrImagePull")
+    del status["containerStatuses"][0]["image"]
+    status["containerStatuses"].insert(0, {"name": "side", "state": {"running": {}}})
+    containers = [{"name": "side", "image": "shop/side:1"}, {"name": "main", "image": "shop/spec:1"}]
+    for spec, named in (({"containers": containers}, "shop/spec:1"), ({}, "its image : ErrImagePull")):
+        broken = pod(status=status, spec=spec)
+        found = assess([Ref.to(broken)], [broken])
+        assert isinstance(found, Failed)
+        assert named in found.cause.message
+
+
+def test_the_clusters_words_are_capped() -> None:
+    broken = pod(status=waiting("ErrImagePull", "x" * 10_000))
+    found = assess([Ref.to(broken)], [broken])
+    assert isinstance(found, Failed)
+    assert len(found.cause.message) < 1_000
