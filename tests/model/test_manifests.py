@@ -173,6 +173,12 @@ def test_keeping_data_changes_nothing_else_and_nothing_twice(objects: list[Manif
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 
 
-@given(st.recursive(TEXT | st.booleans() | st.integers() | st.none(), lambda inner: st.dictionaries(TEXT, inner)))
+@given(
+    st.recursive(
+        TEXT | st.booleans() | st.integers() | st.none(),
+        lambda inner: st.dictionaries(TEXT, inner, max_size=3),
+        max_leaves=4,
+    )
+)
 def test_what_is_written_is_read_back_whatever_its_characters(value: object) -> None:
     assert read_yaml(write_yaml(value)) == value
