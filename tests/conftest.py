@@ -96,7 +96,7 @@ async def innkeeper(addresses: Addresses, worker: None) -> Innkeeper:
 @pytest.fixture(scope="session")
 async def cluster(addresses: Addresses) -> AsyncIterator[KubernetesCluster]:
     """The cluster as an operator reads it."""
-    cluster = await KubernetesCluster.connect(Path(addresses.kubeconfig), addresses.context)
+    cluster = await KubernetesCluster.connect(addresses.kubeconfig, addresses.context)
     yield cluster
     await cluster.close()
 
