@@ -34,7 +34,7 @@ async def ask(proxy: Proxy, line: bytes = b"hello\n") -> bytes:
         writer.write(line)
         return await reader.readline()
     finally:
-        writer.close()
+        writer.transport.abort()
 
 
 async def test_it_passes_everything_on(proxy: Proxy) -> None:

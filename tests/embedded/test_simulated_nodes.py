@@ -23,7 +23,8 @@ async def api(addresses: Addresses) -> AsyncIterator[ApiServer]:
     url = yaml.safe_load(addresses.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     async with ApiServer(url, Pki(addresses.kubeconfig.parent / "pki")) as api:
         await api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        await until(api, f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default", lambda found: True)
+        account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
+        await until(api, account, lambda found: "metadata" in found)
         yield api
         await api.delete(f"/api/v1/namespaces/{NAMESPACE}")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
@@ -78,7 +80,7 @@ class Proxy:
         """Reset all connections; new ones are welcome."""
         for task, writers in self._connections.items():
             for writer in writers:
-                writer.transport.abort()
+                _reset(writer)
             task.cancel()
 
     async def __aenter__(self) -> Self:
@@ -105,7 +107,7 @@ class Proxy:
                 )
             finally:
                 for open_writer in self._connections.pop(task):
-                    open_writer.transport.abort()
+                    _reset(open_writer)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool) -> None:
         while data := await source.read(65_536):
@@ -116,3 +118,11 @@ class Proxy:
             sink.write(data)
             await sink.drain()
         sink.write_eof()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset, as a machine that lost the connection does, and not with an orderly end."""
+    connection = writer.get_extra_info("socket")
+    if connection is not None and not writer.transport.is_closing():
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
