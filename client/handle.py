@@ -222,6 +222,8 @@ class OperationHandle:
         if isinstance(error, RPCError) and not silent and error.status is not RPCStatusCode.FAILED_PRECONDITION:
             raise self._unknown(error) from error
         if time.monotonic() - heard > self._patience:
+            if isinstance(error, RPCError) and error.status is RPCStatusCode.UNAVAILABLE:
+                raise translated(error, self._client) from error
             raise self._no_worker(f"has answered for {self.instance} for {self._patience:g} seconds", error) from error
 
     def _no_worker(self, silence: str, error: RPCError | WorkflowQueryFailedError) -> Unreachable:

@@ -1,7 +1,7 @@
 """Operations that do nothing but end as their request tells: by `asked_by`, which no digest counts.
 
-``held`` waits for the signal `go`; ``refused`` and ``failed`` end so; ``silent`` fails without a result; anything
-else is done at once.
+``held`` waits for the signal `go`; ``refused`` and ``failed`` end so; ``silent`` fails without a result,
+``garbled`` with one that cannot be read; anything else is done at once.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ class Scripted:
             raise ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
         if script == "silent":
             raise ApplicationError("somebody else's words", type="Surprise", non_retryable=True)
+        if script == "garbled":
+            raise ApplicationError(
+                "an older version's words", {"old": True}, type="OperationFailed", non_retryable=True
+            )
         for step in STEPS:
             self.say(step, StepState.STARTED)
             if script == "held" and step == "release":

@@ -177,7 +177,7 @@ async def test_a_tenant_meets_no_other_tenants_instances(ann: httpx.AsyncClient,
 
 async def test_a_second_operation_on_a_busy_instance_is_told_what_runs(ann: httpx.AsyncClient) -> None:
     name = f"busy-{secrets.token_hex(4)}"
-    told = await accepted(await ann.post("/instances", json={"name": name, "plan": "slow"}))
+    told = await accepted(await ann.post("/instances", json={"name": name, "plan": "starter"}))
     async with asyncio.timeout(20):
         while (await ann.get(f"/instances/{name}")).status_code == 404:
             await asyncio.sleep(0.02)

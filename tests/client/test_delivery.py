@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.common import SearchAttributeKey
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from innkeeper.client import BadInput, Busy, Innkeeper, OperationHandle, Outcome, Refused
 from innkeeper.client.delivery import summary
@@ -60,6 +65,52 @@ async def test_twenty_requests_with_ids_of_their_own_are_one_run_and_nineteen_an
         )
     await go(client, handle)
     assert (await handle.result()).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.PROVISION])
+async def test_each_method_asks_for_its_own_operation(innkeeper: Innkeeper, kind: Kind) -> None:
+    handle = await getattr(innkeeper, kind.value)(f"kind-{kind.value}", tenant="t1", request_id=f"kind-{kind.value}")
+    result = await handle.result()
+    assert (result.kind, result.request_id) == (kind, f"kind-{kind.value}")
+
+
+class Overtaken(Interceptor):
+    """Plays the race in which a start meets a run that has ended by the time it is looked at."""
+
+    def __init__(self, met: Iterator[str]) -> None:
+        self.met = met
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        race = self
+
+        class Racing(OutboundInterceptor):
+            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+                for run_id in race.met:
+                    raise WorkflowAlreadyStartedError(input.id, input.workflow, run_id=run_id)
+                return await super().start_workflow(input)
+
+        return Racing(next)
+
+
+async def overtaken(address: str, run_ids: Iterator[str]) -> Innkeeper:
+    client = await Client.connect(address, data_converter=pydantic_data_converter, interceptors=[Overtaken(run_ids)])
+    return Innkeeper(client)
+
+
+async def test_a_start_that_met_runs_which_ended_since_is_tried_again(innkeeper: Innkeeper, address: str) -> None:
+    ended = await innkeeper.stop("overtaken")
+    await ended.result()
+    forgotten = "0197c9a5-0000-7000-8000-000000000000"
+    racing = await overtaken(address, iter([ended.run_id, forgotten]))
+    assert (await (await racing.start("overtaken")).result()).outcome is Outcome.DONE
+
+
+async def test_a_start_that_never_gets_in_between_says_so(innkeeper: Innkeeper, address: str) -> None:
+    ended = await innkeeper.stop("no-gap")
+    await ended.result()
+    racing = await overtaken(address, repeat(ended.run_id))
+    with pytest.raises(Busy, match="no-gap: other operations follow each other without a gap"):
+        await racing.start("no-gap")
 
 
 async def test_a_storm_of_short_operations_never_meets_an_unexplained_error(innkeeper: Innkeeper) -> None:

@@ -77,9 +77,11 @@ async def test_a_refusal_is_told_apart_from_a_failure(innkeeper: Innkeeper) -> N
     assert (described.outcome, described.cause) == (Outcome.UNDONE, caught.value.cause)
 
 
-@pytest.mark.parametrize(("script", "code"), [("silent", "Unexpected"), ("terminated", "Terminated")])
+@pytest.mark.parametrize(
+    ("script", "code"), [("silent", "Unexpected"), ("garbled", "Unexpected"), ("terminated", "Terminated")]
+)
 async def test_an_abnormal_end_is_named(innkeeper: Innkeeper, client: Client, script: str, code: str) -> None:
-    handle = await innkeeper.stop(f"abnormal-{script}", asked_by="silent" if script == "silent" else "held")
+    handle = await innkeeper.stop(f"abnormal-{script}", asked_by="held" if script == "terminated" else script)
     if script == "terminated":
         await workflow_of(client, handle).terminate("by hand")
     with pytest.raises(OperationFailed, match=f"the operation on abnormal-{script} ended abnormally") as caught:
@@ -135,6 +137,33 @@ async def test_progress_names_a_worker_that_never_comes(client: Client) -> None:
     with pytest.raises(Unreachable, match="no worker has answered for nobody for 1 seconds"):
         await collected(handle)
     await workflow_of(client, handle).terminate()
+
+
+async def test_events_are_told_as_they_stand(innkeeper: Innkeeper, client: Client) -> None:
+    handle = await innkeeper.restart("stands", asked_by="held")
+    await until_step(client, handle, "release")
+    assert told(await handle.events()) == ALL_STEPS[:5]
+    await workflow_of(client, handle).signal("go")
+    await handle.result()
+    assert told(await handle.events()) == ALL_STEPS
+
+
+async def test_events_without_a_worker_say_that_one_is_missing(client: Client) -> None:
+    handle = await Innkeeper(client, task_queue="still-no-worker").restart("unattended")
+    with pytest.raises(Unreachable, match="no worker answers for unattended") as caught:
+        await handle.events()
+    assert "innkeeper worker" in caught.value.cause.fix
+    await workflow_of(client, handle).terminate()
+
+
+async def test_the_latest_operation_is_the_running_one_or_the_last(innkeeper: Innkeeper, client: Client) -> None:
+    assert await innkeeper.latest("never-asked") is None
+    await (await innkeeper.stop("latest")).result()
+    handle = await innkeeper.restart("latest")
+    await handle.result()
+    latest = await innkeeper.latest(" Latest ")
+    assert latest is not None
+    assert latest.run_id == handle.run_id
 
 
 async def test_leaving_progress_early_leaves_nothing_behind(innkeeper: Innkeeper, client: Client) -> None:
@@ -265,6 +294,8 @@ async def test_an_outage_longer_than_the_patience_is_named(proxy: Proxy, client:
     async with asyncio.timeout(40):
         with pytest.raises(Unreachable, match=f"Temporal at {proxy.address} does not answer") as caught:
             await handle.result()
+        with pytest.raises(Unreachable, match=f"Temporal at {proxy.address} does not answer"):
+            await collected(handle)
     assert "TEMPORAL_ADDRESS" in caught.value.cause.fix
     await workflow_of(client, asked).signal("go")
     assert (await innkeeper.handle_for(asked.instance, asked.run_id).result()).outcome is Outcome.DONE

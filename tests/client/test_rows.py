@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from temporalio.client import Client
 
-from innkeeper.client import BadInput, Innkeeper, Kind, Outcome, Status
+from innkeeper.client import BadInput, Innkeeper, Kind, Outcome, Status, Unreachable
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.model.messages import Request
 from innkeeper.model.names import namespace_of, release_of, workflow_id_of
@@ -79,6 +81,20 @@ async def test_operations_are_read_by_id_and_by_instance(client: Client) -> None
         "made-0",
     ]
     assert await innkeeper.operation("unknown") is None
+
+
+async def test_a_client_closes_the_rows_it_opened_and_leaves_those_it_was_given(client: Client) -> None:
+    given = await filled(1)
+    async with Innkeeper(client, given) as innkeeper:
+        await innkeeper.get("room-000")
+    assert await given.instance("room-000") is not None
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        async with Innkeeper(client, supabase_url=url, supabase_key="key") as innkeeper:
+            for _ in range(2):
+                with pytest.raises(Unreachable):
+                    await innkeeper.get("room-000")
 
 
 async def test_rows_without_an_address_are_refused_with_the_setting_to_make(

@@ -26,6 +26,7 @@ from innkeeper.client import (
     SyncOperationHandle,
     Unreachable,
 )
+from innkeeper.client.portal import Portal
 
 from .test_handle import ALL_STEPS, told, workflow_of
 
@@ -55,6 +56,10 @@ async def test_operations_are_asked_for_and_followed_from_a_thread(blocking: Syn
         assert told(list(handle.progress())) == ALL_STEPS
         assert handle.result().outcome is Outcome.DONE
         assert handle.describe().request_id == "sync-1"
+        latest = blocking.latest("sync")
+        assert latest is not None
+        assert latest.run_id == handle.run_id
+        assert blocking.latest("sync-never") is None
         again = blocking.handle_for(handle.instance, handle.run_id)
         assert again.result() == handle.result()
         assert repr(again).startswith("SyncOperationHandle(instance='sync'")
@@ -102,6 +107,32 @@ async def test_closing_frees_those_who_wait(address: str, scripted_worker: Worke
         with pytest.raises(Answer, match="this client is closed"):
             await asyncio.to_thread(innkeeper.stop, "acme")
     await client.get_workflow_handle("instance/sync-waits").terminate()
+
+
+async def test_an_iterator_that_outlives_its_client_ends_quietly(address: str, scripted_worker: Worker) -> None:
+    def scenario() -> None:
+        innkeeper = SyncInnkeeper.connect(address)
+        events = innkeeper.restart("sync-outlived").progress()
+        next(events)
+        innkeeper.close()
+        with pytest.raises(Answer, match="this client is closed"):
+            list(events)
+
+    await asyncio.to_thread(scenario)
+
+
+async def test_a_call_from_the_clients_own_loop_is_refused_and_does_not_hang() -> None:
+    def scenario() -> None:
+        portal = Portal()
+
+        async def inside() -> None:
+            portal.run(asyncio.sleep(0))
+
+        with pytest.raises(Answer, match="would wait for itself"):
+            portal.run(inside())
+        portal.close()
+
+    await asyncio.to_thread(scenario)
 
 
 async def test_a_failed_connect_leaves_no_thread() -> None:
