@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -28,6 +27,7 @@ from pydantic_settings import (
 from .model import catalog as catalogs
 from .model.catalog import Catalog
 from .model.errors import BadInput
+from .model.manifests import read_yaml
 
 PREFIX = "INNKEEPER_"
 STATE_DIR = Path(".innkeeper")
@@ -133,13 +133,11 @@ def load_catalog(path: Path) -> Catalog:
     """
     fix = f"set {PREFIX}CATALOG to the catalog's file"
     try:
-        document = yaml.safe_load(path.read_text())
+        document = read_yaml(path.read_text())
     except OSError as error:
         raise BadInput("catalog", str(path), f"cannot be read: {error.strerror}", fix=fix) from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where else ""
-        raise BadInput("catalog", str(path), f"is no YAML{line}", fix="correct it") from None
+    except ValueError as error:
+        raise BadInput("catalog", str(path), f"cannot be read: {error}", fix="correct it") from None
     return catalogs.parse(document, folder=str(path.resolve().parent), source=path.name)
 
 

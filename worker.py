@@ -17,8 +17,6 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -30,6 +28,7 @@ from .activities.records import Records
 from .activities.releases import Releases
 from .activities.secrets import Secrets
 from .activities.workloads import Workloads
+from .client import connection
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
@@ -37,7 +36,7 @@ from .model import marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
 from .model.ports import Cluster, Database, Helm
-from .settings import DEFAULT_TEMPORAL, Settings
+from .settings import Settings
 from .workflows.registry import WORKFLOWS
 
 LONGEST_START = 30.0
@@ -60,7 +59,7 @@ def activities(
     *, cluster: Cluster, helm: Helm, database: Database, catalog: Catalog, operator_namespace: str
 ) -> list[Callable[..., Any]]:
     """Every activity, over these gateways."""
-    charts = Charts(helm)
+    charts = Charts(helm, cluster)
     secrets = Secrets(cluster, operator_namespace)
     checks = Checks(cluster, charts, catalog, operator_namespace)
     namespaces = Namespaces(cluster, catalog, secrets)
@@ -108,25 +107,6 @@ def compose(
     )
 
 
-async def connect_temporal(settings: Settings) -> Client:
-    """Temporal by its standard client configuration.
-
-    Raises:
-        Unreachable: no answer; names the address.
-    """
-    config = ClientConfig.load_client_connect_config()
-    if settings.temporal_address:
-        config["target_host"] = settings.temporal_address
-    address = config.setdefault("target_host", DEFAULT_TEMPORAL)
-    try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter)
-    except RuntimeError as error:
-        raise Unreachable(
-            f"Temporal does not answer at {address}: {error}",
-            fix="set TEMPORAL_ADDRESS to your server's address, or start the platform with `innkeeper up`",
-        ) from None
-
-
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Worker]:
     """A worker with all parts reached, checked and running; on leaving, everything is closed.
@@ -159,7 +139,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         database = await SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
         stack.push_async_callback(database.aclose)
         await database.ping()
-        client = await connect_temporal(settings)
+        client = await connection.connect(settings.temporal_address)
         steps = activities(
             cluster=cluster,
             helm=helm,

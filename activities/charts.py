@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..model.catalog import Plan, mark_of
 from ..model.manifests import forgets_data
 from ..model.messages import Work
-from ..model.ports import Helm, Manifest
+from ..model.ports import Cluster, Helm, Manifest
 from ..model.wishes import wanted_release
 
 RENDER_LIMIT = 30.0
@@ -27,8 +27,9 @@ class Facts(NamedTuple):
 class Charts:
     """Renders each chart once for each plan that uses it."""
 
-    def __init__(self, helm: Helm) -> None:
+    def __init__(self, helm: Helm, cluster: Cluster) -> None:
         self._helm = helm
+        self._cluster = cluster
         self._known: dict[str, Facts] = {}
 
     async def facts(self, work: Work, plan: Plan) -> Facts:
@@ -41,7 +42,8 @@ class Charts:
         key = mark_of(digest, plan.model_dump(mode="json"))
         if key not in self._known:
             release = wanted_release(work, plan, chart_digest=digest, secret_values=_placeholders(plan))
-            rendered = tuple(await self._helm.template(release, limit=RENDER_LIMIT))
+            version = await self._cluster.version()
+            rendered = tuple(await self._helm.template(release, limit=RENDER_LIMIT, kube_version=version))
             self._known[key] = Facts(digest, any(forgets_data(manifest) for manifest in rendered), rendered)
         return self._known[key]
 

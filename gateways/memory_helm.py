@@ -70,7 +70,7 @@ class MemoryHelm:
         async with self._faults.around("helm.chart_digest"):
             return mark_of(chart.label, self._digests.get(chart.label))
 
-    async def template(self, release: Release, *, limit: float) -> list[Manifest]:
+    async def template(self, release: Release, *, limit: float, kube_version: str | None = None) -> list[Manifest]:  # noqa: ARG002  # no chart here asks for it
         """The chart's objects and hooks.
 
         Raises:

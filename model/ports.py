@@ -159,8 +159,8 @@ class Helm(Protocol):
         """A fingerprint of the chart's content: of a directory's files, of a remote chart's address and version."""
         ...
 
-    async def template(self, release: Release, *, limit: float) -> list[Manifest]:
-        """What an install would send, hooks included.
+    async def template(self, release: Release, *, limit: float, kube_version: str | None = None) -> list[Manifest]:
+        """What an install would send, hooks included; `kube_version` is the cluster's, for charts that ask for it.
 
         Raises:
             BadInput: the chart does not render, or the values do not fit its schema.

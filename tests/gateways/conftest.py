@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from desk import Desk
 from supabase_lite import SupabaseLite
 
 from innkeeper.gateways.database import SupabaseDatabase
@@ -27,3 +28,9 @@ async def database(backing: SupabaseLite | None) -> AsyncIterator[Database]:
         return
     async with await SupabaseDatabase.connect(backing.url, backing.secret_key) as connected:
         yield connected
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    """Requests of a tenant of their own."""
+    return Desk(database)

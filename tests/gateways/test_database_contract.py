@@ -4,94 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
+from desk import Desk
 
 from innkeeper.model.errors import BadInput, Cause, Superseded
-from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
-from innkeeper.model.messages import OperationRecord, Outcome, Request, StepEvent, StepState
+from innkeeper.model.instance import TRANSITIONS, Kind, Status
+from innkeeper.model.messages import Outcome, StepEvent, StepState
 from innkeeper.model.names import namespace_of
-from innkeeper.model.ports import Claim, ClaimRequest, Database, Ending, Page, Verdict
+from innkeeper.model.ports import Claim, Database, Ending, Page, Verdict
 
 SETTLED = [status for status in Status if status.settled]
-DURING = {transition.during: kind for kind, transition in TRANSITIONS.items()}
 BROKEN = Cause(code="ImagePull", message="The image is not there.", object="Pod inn-x/web-0", fix="name another image")
-
-
-@dataclass
-class Desk:
-    """Requests of one tenant for one instance, with the boring parts filled in."""
-
-    database: Database
-    name: str = field(default_factory=lambda: f"i-{secrets.token_hex(6)}")
-    tenant: str = field(default_factory=lambda: f"t-{secrets.token_hex(6)}")
-
-    def request(self, kind: Kind, **other: Any) -> Request:
-        told: dict[str, Any] = {"request_id": secrets.token_hex(8), "tenant": self.tenant, "asked_by": "a test"}
-        return Request(
-            kind=kind, instance=self.name, plan="starter" if kind is Kind.PROVISION else None, **told | other
-        )
-
-    async def claim(self, kind: Kind, *, run_id: str = "run", **other: Any) -> Claim:
-        return await self.ask(self.request(kind, **other), run_id=run_id)
-
-    async def ask(self, request: Request, *, run_id: str = "run") -> Claim:
-        return await self.database.claim(
-            ClaimRequest(
-                request=request,
-                workflow_id=f"instance/{request.instance}",
-                run_id=run_id,
-                namespace=namespace_of(request.instance),
-                release=request.instance,
-            )
-        )
-
-    async def finish(self, claim: Claim, status: Status, outcome: Outcome = Outcome.DONE, **other: Any) -> Instance:
-        assert claim.operation is not None
-        return await self.database.finish(
-            Ending(
-                request_id=claim.operation.id,
-                instance=claim.operation.instance,
-                generation=claim.generation,
-                status=status,
-                outcome=outcome,
-                **other,
-            )
-        )
-
-    async def settle(self, status: Status, kind: Kind = Kind.PROVISION) -> Claim:
-        claim = await self.claim(kind)
-        await self.finish(claim, status)
-        return claim
-
-    async def bring_to(self, status: Status) -> Status:
-        """Make the row show `status`; returns the settled status that counts."""
-        if status.settled:
-            await self.settle(status)
-            return status
-        kind = DURING[status]
-        before = min(TRANSITIONS[kind].allowed_from)
-        await self.settle(before)
-        assert (await self.claim(kind)).verdict is Verdict.CLAIMED
-        return before
-
-    async def row(self) -> Instance:
-        row = await self.database.instance(self.name)
-        assert row is not None
-        return row
-
-    async def record(self, request_id: str) -> OperationRecord:
-        record = await self.database.operation(request_id)
-        assert record is not None
-        return record
-
-
-@pytest.fixture
-def desk(database: Database) -> Desk:
-    return Desk(database)
 
 
 async def test_what_is_not_there_reads_as_none(desk: Desk) -> None:
@@ -418,72 +343,3 @@ async def test_any_request_id_finds_its_operation(desk: Desk, request_id: str) -
     unique = f"{secrets.token_hex(4)}{request_id}"[:200]
     await desk.claim(Kind.PROVISION, request_id=unique)
     assert (await desk.record(unique)).instance == desk.name
-
-
-async def test_instances_are_paged_by_name_without_a_gap(database: Database) -> None:
-    tenant, prefix = f"t-{secrets.token_hex(6)}", f"p{secrets.token_hex(4)}"
-    endings = ["", "-a", "a", "0", "-0", "z9", "a-b", "ab", *(f"-{number}" for number in range(10, 27))]
-    names = [prefix + ending for ending in endings]
-    assert len(set(names)) == 25
-    for name in names:
-        await Desk(database, name, tenant).claim(Kind.PROVISION)
-    await Desk(database).claim(Kind.PROVISION)
-    seen, after, sizes = [], None, []
-    while True:
-        page = await database.instances(Page(limit=10, after=after), tenant=tenant)
-        seen += [item.name for item in page.items]
-        sizes.append(len(page.items))
-        after = page.next
-        if after is None:
-            break
-    assert seen == sorted(names)
-    assert sizes == [10, 10, 5]
-    exact = await database.instances(Page(limit=25), tenant=tenant)
-    assert (len(exact.items), exact.next) == (25, None)
-
-
-async def test_instances_are_filtered_by_status(database: Database) -> None:
-    tenant = f"t-{secrets.token_hex(6)}"
-    running, stopped = Desk(database, tenant=tenant), Desk(database, tenant=tenant)
-    await running.settle(Status.RUNNING)
-    await stopped.settle(Status.STOPPED)
-    page = await database.instances(Page(), tenant=tenant, status=Status.STOPPED)
-    assert [item.name for item in page.items] == [stopped.name]
-    both = await database.instances(Page(), tenant=tenant)
-    assert len(both.items) == 2
-    everybody = await database.instances(Page(limit=1000), status=Status.RUNNING)
-    assert {item.status for item in everybody.items} == {Status.RUNNING}
-
-
-async def test_operations_are_paged_newest_first_without_a_gap(desk: Desk) -> None:
-    await desk.settle(Status.RUNNING)
-    for number in range(24):
-        await desk.settle(Status.RUNNING, Kind.RESTART if number % 2 else Kind.STOP)
-    seen, after, sizes = [], None, []
-    while True:
-        page = await desk.database.operations(Page(limit=10, after=after), instance=desk.name)
-        seen += [item.generation for item in page.items]
-        sizes.append(len(page.items))
-        after = page.next
-        if after is None:
-            break
-    assert seen == list(range(25, 0, -1))
-    assert sizes == [10, 10, 5]
-    stops = await desk.database.operations(Page(limit=12), instance=desk.name, kind=Kind.STOP)
-    assert ({item.kind for item in stops.items}, len(stops.items), stops.next) == ({Kind.STOP}, 12, None)
-
-
-async def test_operations_are_filtered_by_tenant(desk: Desk) -> None:
-    await desk.settle(Status.RUNNING)
-    other = Desk(desk.database)
-    await other.claim(Kind.PROVISION)
-    page = await desk.database.operations(Page(), tenant=other.tenant)
-    assert [item.instance for item in page.items] == [other.name]
-    newest = await desk.database.operations(Page(limit=1))
-    assert [item.instance for item in newest.items] == [other.name]
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "9" * 40, "\N{SUPERSCRIPT TWO}"])
-async def test_a_cursor_that_is_none_is_refused(desk: Desk, cursor: str) -> None:
-    with pytest.raises(BadInput, match="cursor"):
-        await desk.database.operations(Page(after=cursor))

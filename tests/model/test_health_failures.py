@@ -55,7 +55,7 @@ UNSCHEDULABLE = {
 }
 
 
-CRASHED = {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+CRASHED: dict[str, Any] = {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
 
 
 FAILED: dict[str, tuple[tuple[Manifest, list[Manifest]], str, str, str]] = {
