@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -56,7 +57,7 @@ async def connect(
         Forbidden: Temporal refuses the key or certificate.
         Unreachable: nothing answers at the address within 10 seconds.
     """
-    settings = _settings(config, profile)
+    settings = configuration(config, profile)
     settings["target_host"] = address or settings.get("target_host") or DEFAULT_ADDRESS
     if namespace is not None:
         settings["namespace"] = namespace
@@ -67,10 +68,21 @@ async def connect(
     except TimeoutError:
         raise _silent(target, f"no answer within {ANSWER_WITHIN.total_seconds():g} seconds") from None
     except RuntimeError as error:
-        raise _silent(target, str(error)) from error
+        raise _silent(target, _plain(str(error))) from error
 
 
-def _settings(config: str | Path | None, profile: str | None) -> ClientConnectConfig:
+def _plain(text: str) -> str:
+    """The system's own words out of the transport's, e.g. ``Connection refused``."""
+    words = re.findall(r'message: "([^"\\]+)', text.replace('\\"', '"'))
+    return words[-1] if words else text
+
+
+def configuration(config: str | Path | None = None, profile: str | None = None) -> ClientConnectConfig:
+    """Temporal's standard client configuration as it stands.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
     try:
         return ClientConfig.load_client_connect_config(
             profile=profile, config_file=None if config is None else str(config)

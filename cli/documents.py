@@ -1,0 +1,185 @@
+"""What `--output json` prints: one document a command, each a pydantic model, so that its schema is the code's own.
+
+``python -m innkeeper.cli.documents`` prints the schema of all of them, which docs/cli.schema.json holds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from ..embedded.doctor import Row
+from ..model.errors import Cause
+from ..model.instance import Instance
+from ..model.messages import OperationResult, Outcome, StepEvent
+from ..model.ports import InstancePage, OperationPage
+
+
+class Document(BaseModel):
+    """Printed once, never read back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(Document):
+    """Printed by every command that does not exit with 0, in place of its own document."""
+
+    error: Cause
+    exit_code: int
+    request_id: str | None = None
+    """The request's id, where one was made: ask again with it and nothing is done twice."""
+    result: OperationResult | None = None
+    """The end of the operation, where one ended."""
+
+
+class Asked(Document):
+    """An operation that was asked for and not waited for (`--no-wait`)."""
+
+    request_id: str
+    kind: str
+    """The operation's, or `cancel`."""
+    instance: str
+    run_id: str
+
+
+class Cancelled(Document):
+    """An operation that was cancelled."""
+
+    request_id: str
+    instance: str
+    result: OperationResult | None = None
+    """Its end; null where it had not begun to touch anything."""
+
+
+class OperationLog(Document):
+    """An operation and its events so far."""
+
+    request_id: str
+    kind: str
+    instance: str
+    outcome: Outcome
+    cause: Cause | None = None
+    asked_by: str = ""
+    started_at: datetime
+    ended_at: datetime | None = None
+    events: list[StepEvent]
+
+
+class PlatformStatus(Document):
+    """The platform on a state directory. Its keys are in `addresses_file`, not here."""
+
+    running: bool
+    state_dir: Path
+    pid: int | None = None
+    temporal_ui: str = ""
+    temporal_address: str = ""
+    temporal_namespace: str = ""
+    supabase_url: str = ""
+    kubeconfig: Path | None = None
+    context: str | None = None
+    addresses_file: Path | None = None
+    logs: Path
+    failure: Cause | None = None
+    """Why the last one ended, unless it was asked to."""
+
+
+class Stopped(Document):
+    """The end of the platform on a state directory."""
+
+    state_dir: Path
+    stopped: bool
+    """False where none ran."""
+
+
+class Diagnosis(Document):
+    """All that the platform needs on this machine."""
+
+    ok: bool
+    checks: list[Row]
+
+
+class Setting(Document):
+    """One setting, as it takes effect."""
+
+    name: str
+    value: str | int | bool | None
+    """Secrets are masked."""
+    source: str
+
+
+class Configuration(Document):
+    """All settings."""
+
+    settings: list[Setting]
+
+
+class PlanSummary(Document):
+    """A plan, as its buyers see it."""
+
+    name: str
+    description: str
+    chart: str
+    url: str | None = None
+
+
+class PlanList(Document):
+    """The catalog's plans."""
+
+    plans: list[PlanSummary]
+
+
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "provision": OperationResult,
+    "stop": OperationResult,
+    "start": OperationResult,
+    "restart": OperationResult,
+    "uninstall": OperationResult,
+    "purge": OperationResult,
+    "cancel": Cancelled,
+    "--no-wait": Asked,
+    "show": Instance,
+    "list": InstancePage,
+    "operations": OperationPage,
+    "logs": OperationLog,
+    "logs --follow": StepEvent,
+    "plans": PlanList,
+    "config": Configuration,
+    "up": PlatformStatus,
+    "status": PlatformStatus,
+    "down": Stopped,
+    "doctor": Diagnosis,
+    "(failure)": Failure,
+}
+"""Command → what it prints with `--output json`."""
+
+
+def schema() -> dict[str, object]:
+    """The JSON schema of every document; `commands` says which command prints which."""
+    models = sorted({model.__name__: model for model in DOCUMENTS.values()}.items())
+    _, document = models_json_schema([(model, "serialization") for _, model in models])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What `innkeeper … --output json` prints",
+        "commands": {name: {"$ref": f"#/$defs/{model.__name__}"} for name, model in DOCUMENTS.items()},
+        "$defs": document["$defs"],
+    }
+
+
+def pretty(document: BaseModel) -> str:
+    """The document as text, one key a line."""
+    return TypeAdapter(type(document)).dump_json(document, indent=2).decode()
+
+
+def line(document: BaseModel) -> str:
+    """The document in one line, for a stream of them."""
+    return document.model_dump_json()
+
+
+if __name__ == "__main__":
+    json.dump(schema(), sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

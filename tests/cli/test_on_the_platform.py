@@ -1,0 +1,144 @@
+"""The command line against the real parts: what a person types in an evening."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from innkeeper.cli.documents import schema
+
+from .terminal import Ran, ended, on_terminal, run
+
+PLAN = "starter"
+
+
+async def ran(*words: str, env: dict[str, str]) -> Ran:
+    return await asyncio.to_thread(lambda: run(*words, env=env))
+
+
+def valid(document: object, model: str) -> None:
+    jsonschema.validate(document, {**schema(), "$ref": f"#/$defs/{model}"})
+
+
+def key_in(addresses: str) -> str:
+    return str(json.loads(Path(addresses).read_text())["supabase_service_key"])
+
+
+@pytest.mark.usefixtures("worker")
+async def test_an_instance_lives_its_life_by_commands(platform_env: dict[str, str]) -> None:
+    async def command(*words: str) -> Ran:
+        told = await ran(*words, env=platform_env)
+        assert told.code == 0, told
+        return told
+
+    provisioned = await command("provision", "typed", "--tenant", "t1", "--plan", PLAN, "--request-id", "typed-1")
+    assert re.search(r"^typed is running at http", provisioned.out.splitlines()[-1])
+    for words, end in [
+        (("stop", "typed"), "typed is stopped"),
+        (("start", "typed"), "typed is running"),
+        (("restart", "typed"), "typed is running"),
+    ]:
+        assert (await command(*words)).out.splitlines()[-1].startswith(end)
+
+    shown = await command("show", "typed")
+    assert re.search(r"^status +running$", shown.out, re.MULTILINE)
+    instance = (await command("show", "typed", "--output", "json")).document
+    valid(instance, "Instance")
+    listed = (await command("list", "--tenant", "t1", "--all", "--output", "json")).document
+    valid(listed, "InstancePage")
+    assert instance in listed["items"]
+    assert "typed" in (await command("list", "--status", "running", "--tenant", "t1")).out
+
+    history = (await command("operations", "typed", "--output", "json")).document
+    valid(history, "OperationPage")
+    assert [each["kind"] for each in history["items"]] == ["restart", "start", "stop", "provision"]
+    first = (await command("operations", "typed", "--limit", "1")).out
+    cursor = re.search(r"^more: --after (\S+)$", first, re.MULTILINE)
+    assert cursor is not None
+    assert " start " in (await command("operations", "typed", "--limit", "1", "--after", cursor[1])).out
+
+    log = (await command("logs", "--request-id", "typed-1", "--output", "json")).document
+    valid(log, "OperationLog")
+    assert (log["kind"], log["outcome"]) == ("provision", "done")
+
+    again = await command("provision", "typed", "--tenant", "t1", "--plan", PLAN, "--request-id", "typed-1")
+    assert again.out.splitlines()[-1].startswith("typed is running")
+    other = await ran("stop", "typed", "--request-id", "typed-1", env=platform_env)
+    assert other.code == 2
+    assert (await ran("purge", "typed", "--yes", env=platform_env)).code == 2
+    assert (await ran("show", "typed", "--tenant", "t2", env=platform_env)).code == 2
+    assert (await ran("stop", "typed", "--tenant", "t2", env=platform_env)).code == 2
+
+    assert (await command("uninstall", "typed")).out.splitlines()[-1] == "typed is uninstalled"
+    assert (await command("purge", "typed", "--yes")).out.splitlines()[-1] == "typed is purged"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_what_cannot_be_provisioned_is_refused_with_the_way_out(platform_env: dict[str, str]) -> None:
+    told = await ran("provision", "noplan", "--tenant", "t1", "--plan", "gold", "-o", "json", env=platform_env)
+    assert told.code == 2
+    assert "'gold' is not in the catalog" in told.document["error"]["message"]
+    assert told.document["error"]["fix"].startswith("use one of: ")
+    absent = await ran("stop", "nobody-here", env=platform_env)
+    assert absent.code == 2
+    assert (await ran("show", "nobody-here", env=platform_env)).code == 2
+    assert (await ran("logs", "--request-id", "never-asked", env=platform_env)).code == 2
+
+
+@pytest.mark.usefixtures("worker")
+async def test_a_terminal_shows_a_provision_live(platform_env: dict[str, str]) -> None:
+    terminal = on_terminal("provision", "live", "--tenant", "t1", "--plan", PLAN, env=platform_env)
+
+    def watch() -> None:
+        terminal.expect(r"provision live \(request [0-9a-f]{32}\)")
+        for step in ("check", "claim", "prepare", "release", "ready", "record"):
+            terminal.expect(f"✓.{{1,20}}{step}")
+        terminal.expect("live is running at ")
+        assert ended(terminal) == 0
+
+    await asyncio.to_thread(watch)
+    for words in (("uninstall", "live"), ("purge", "live", "--yes")):
+        assert (await ran(*words, env=platform_env)).code == 0
+
+
+async def test_rows_are_read_while_temporal_is_down(platform_env: dict[str, str]) -> None:
+    down = {**platform_env, "TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    assert (await ran("list", env=down)).code == 0
+    assert (await ran("operations", env=down)).code == 0
+
+
+async def test_a_platform_comes_up_once_and_goes_down(tmp_path: Path) -> None:
+    state = ("--state-dir", str(tmp_path / "state"))
+    env = {"INNKEEPER_CATALOG": str(tmp_path / "no-catalog.yaml")}
+    up = await ran("up", *state, "--no-worker", "--output", "json", env=env)
+    try:
+        assert up.code == 0, up
+        valid(up.document, "PlatformStatus")
+        assert up.document["running"] is True
+        assert key_in(up.document["addresses_file"]) not in up.out
+        second = await ran("up", *state, "--no-worker", env=env)
+        assert second.code == 3
+        assert "runs already" in second.err
+        status = await ran("status", *state, env=env)
+        assert status.code == 0
+        assert status.out.splitlines()[0].startswith("Temporal UI")
+        assert (await ran("list", *state, env=env)).code == 0
+        sources = (await ran("config", *state, "-o", "json", env=env)).document["settings"]
+        assert {"name": "supabase_key", "value": "********", "source": "platform"} in sources
+    finally:
+        down = await ran("down", *state, env=env)
+    assert down.code == 0
+    assert "stopped; the data stays" in down.out
+    assert (await ran("status", *state, env=env)).code == 4
+
+
+async def test_a_worker_that_reaches_nothing_says_so(platform_env: dict[str, str]) -> None:
+    told = await ran("worker", env={**platform_env, "TEMPORAL_ADDRESS": "127.0.0.1:1"})
+    assert told.code == 4
+    assert "Temporal at 127.0.0.1:1 does not answer" in told.err
+    assert "Traceback" not in told.err
