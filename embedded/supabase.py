@@ -23,6 +23,7 @@ from .waiting import NotYet, until
 
 MIGRATIONS = Path(__file__).parent.parent / "supabase" / "migrations"
 DATA = Path("supabase") / ".temp" / "data"
+TEMPLATES_KEPT = 3
 PROBE = "instances"
 """A table of the migrations: when a row of it can be read, all of it works."""
 STARTS_WITHIN = 60.0
@@ -161,13 +162,14 @@ def _replace(data: Path, template: Path) -> bool:
 
 
 def _keep(data: Path, template: Path) -> None:
-    """Keep a new database for the next platform, in place of those with other migrations."""
+    """Keep a new database for the next platform, and of those with other migrations only the latest few."""
     if template.exists():
         return
-    for former in cache.root().glob(f"{cache.DATABASE}-*"):
-        shutil.rmtree(former, ignore_errors=True)
     with made_whole(template) as draft:
         shutil.copytree(data, draft, dirs_exist_ok=True)
+    kept = sorted(cache.root().glob(f"{cache.DATABASE}-*"), key=lambda made: made.stat().st_mtime, reverse=True)
+    for former in kept[TEMPLATES_KEPT:]:
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def _config(port: int, keys: Keys) -> str:

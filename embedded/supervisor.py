@@ -78,9 +78,16 @@ async def up(options: Options, progress: Progress) -> Addresses:
     if holder is not None:
         raise AlreadyRuns(options.state_dir, holder)
     log = private_directory(state / "logs") / "supervisor.log"
-    news = await _spawn(options, log)
+    told, telling = os.pipe()
     try:
+        news = await _spawn(told, log)
         pid = int(await news.readline() or 0)
+        # Only now, when it can be stopped by its id: one that hears nothing ends by itself. Keys go this way, and not
+        # by arguments or environment, which others can read. A pipe holds far more.
+        os.write(telling, options.model_dump_json().encode())
+    finally:
+        os.close(telling)
+    try:
         try:
             return await _hear(news, progress, log)
         except BaseException:
@@ -162,13 +169,12 @@ class News:
         self._transport.close()
 
 
-async def _spawn(options: Options, log: Path) -> News:
-    """Start a supervisor that belongs to no terminal and no parent; its first news is its process id."""
-    told, telling = os.pipe()
+async def _spawn(told: int, log: Path) -> News:
+    """Start a supervisor that belongs to no terminal and no parent; its first news is its process id.
+
+    It reads its options from the descriptor `told`, which is closed here.
+    """
     heard, hearing = os.pipe()
-    # Keys go this way, and not by arguments or environment, which others can read. A pipe holds far more.
-    os.write(telling, options.model_dump_json().encode())
-    os.close(telling)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         launcher = await asyncio.create_subprocess_exec(
@@ -234,7 +240,10 @@ def main() -> int:
         # Whoever started it does so for a moment only; an orphan is nobody's zombie.
         os.write(sys.stdout.fileno(), f"{child}\n".encode())
         os._exit(0)
-    options = Options.model_validate_json(sys.stdin.read())
+    given = sys.stdin.read()
+    if not given:
+        return 0
+    options = Options.model_validate_json(given)
 
     def tell(**news: object) -> None:
         # Whoever started it listens only until all is ready; the log listens for ever.

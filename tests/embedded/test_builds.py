@@ -99,3 +99,16 @@ async def test_what_cannot_be_started_is_named(bare_machine: PutProgram, lines: 
     npm.unlink()
     with pytest.raises(BuildFailed, match="npm"):
         await builds.ensure_lite(node, lines.append)
+
+
+@pytest.mark.parametrize("tool", ["node", "go"])
+async def test_a_tool_that_the_package_index_does_not_give_is_named(
+    tool: str, bare_machine: PutProgram, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    ensure = builds.ensure_node if tool == "node" else builds.ensure_go
+    with pytest.raises(BuildFailed, match=f"Making {tool} .* failed"):
+        await ensure(None, lines.append)
+    assert lines == [f"Making {tool} (from the Python package index): about 10 seconds …"]
+    assert [path for path in cache.root().iterdir() if "requirements" in path.name and path.is_dir()] == []
