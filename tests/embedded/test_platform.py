@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -277,10 +278,10 @@ async def test_a_users_own_parts_are_used_and_never_started(tmp_path: Path) -> N
         ({"supabase_url": "http://localhost:1"}, "INNKEEPER_SUPABASE_KEY"),
     ],
 )
-async def test_a_users_own_parts_must_be_named_in_full(given: dict[str, str], says: str, tmp_path: Path) -> None:
+async def test_a_users_own_parts_must_be_named_in_full(given: dict[str, Any], says: str, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(json.dumps({"contexts": [{"name": "staging"}, {"name": "prod"}], "current-context": "prod"}))
-    chosen = {name: str(config) if value == "CONFIG" else value for name, value in given.items()}
+    chosen: dict[str, Any] = {name: str(config) if value == "CONFIG" else value for name, value in given.items()}
     with pytest.raises(BadInput, match=says):
         await Platform(state_dir=tmp_path / "state", **chosen).start()
     assert not (tmp_path / "state").exists(), "nothing is touched"
