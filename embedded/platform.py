@@ -134,6 +134,9 @@ class Platform:
     async def died(self) -> PartDied:
         """Wait until a process of a part ends by itself, and say which and how. The worker's deaths do not count."""
         waiting = [asyncio.ensure_future(part.died()) for part in self._parts.values()]
+        if not waiting:
+            # All parts are the user's own.
+            await asyncio.Event().wait()
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
