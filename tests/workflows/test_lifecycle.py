@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
 
 from innkeeper.model import marks
-from innkeeper.model.errors import Refused
+from innkeeper.model.errors import OperationFailed, Refused, ReleaseFailed
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, StepState
+from innkeeper.worker import SANDBOX
+from innkeeper.workflows.registry import WORKFLOWS
 
 from .conftest import World
 
@@ -146,6 +150,23 @@ async def test_another_tenants_instance_is_neither_shown_nor_touched(world: Worl
     with pytest.raises(Refused, match="no instance of this tenant"):
         await (await world.innkeeper.stop("life-twelve", tenant="t2")).result()
     assert (await world.row("life-twelve")).status is Status.RUNNING
+
+
+async def test_every_operation_replays_from_its_own_history(world: World) -> None:
+    await world.provisioned("life-replay")
+    for kind in (Kind.STOP, Kind.START, Kind.RESTART, Kind.UNINSTALL, Kind.PURGE):
+        await (await getattr(world.innkeeper, kind.value)("life-replay")).result()
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
+    with pytest.raises(OperationFailed):
+        await world.provisioned("life-replay")
+    replayer = Replayer(
+        workflows=list(WORKFLOWS.values()), workflow_runner=SANDBOX, data_converter=pydantic_data_converter
+    )
+    runs = [run async for run in world.client.list_workflows("WorkflowId = 'instance/life-replay'")]
+    for run in runs:
+        handle = world.client.get_workflow_handle(run.id, run_id=run.run_id)
+        await replayer.replay_workflow(await handle.fetch_history())
+    assert len(runs) == 7
 
 
 async def test_histories_stay_short(world: World) -> None:
