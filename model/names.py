@@ -69,9 +69,7 @@ def check_request_id(request_id: str) -> str:
         BadInput: it cannot.
     """
     if not _REQUEST.fullmatch(request_id):
-        raise BadInput(
-            "request_id", request_id, "is not a request id", fix=_REQUEST_FIX
-        )
+        raise BadInput("request_id", request_id, "is not a request id", fix=_REQUEST_FIX)
     return request_id
 
 
