@@ -94,7 +94,7 @@ def test_a_missing_catalog_says_where_it_was_looked_for() -> None:
 
 def test_a_catalog_that_is_no_yaml_names_the_line() -> None:
     Path("catalog.yaml").write_text("plans:\n  a: [\n")
-    with pytest.raises(BadInput, match="cannot be read: .*line"):
+    with pytest.raises(BadInput, match=r"cannot be read: .*line"):
         Settings.load().load_catalog()
 
 
