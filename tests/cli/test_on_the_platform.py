@@ -142,3 +142,16 @@ async def test_a_worker_that_reaches_nothing_says_so(platform_env: dict[str, str
     assert told.code == 4
     assert "Temporal at 127.0.0.1:1 does not answer" in told.err
     assert "Traceback" not in told.err
+
+
+async def test_parts_of_ones_own_stand_in_for_started_ones(platform_env: dict[str, str], tmp_path: Path) -> None:
+    state = ("--state-dir", str(tmp_path / "state"))
+    terminal = on_terminal("up", *state, "--no-worker", "--foreground", env=platform_env)
+
+    def watch() -> None:
+        terminal.expect(f"Temporal .{{0,20}}{re.escape(platform_env['TEMPORAL_ADDRESS'])}")
+        terminal.expect("no worker: start one with `innkeeper worker --state-dir")
+        terminal.sendintr()
+        assert ended(terminal) == 0
+
+    await asyncio.to_thread(watch)
