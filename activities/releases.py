@@ -19,6 +19,7 @@ from ..model.ports import Cluster, Helm
 from ..model.release import Revision
 from ..model.wishes import wanted_release
 from .charts import Charts
+from .home import has_home
 from .secrets import Secrets
 from .stopping import lift_stop, resume
 from .storage import read_revisions
@@ -78,6 +79,8 @@ class Releases:
         Raises:
             Permanent: Helm's storage is not what our own acts leave; a person has to look.
         """
+        if not await has_home(self._cluster, work):
+            return
         limit = self._limit(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
@@ -101,7 +104,13 @@ class Releases:
 
     @activity.defn(name="uninstall")
     async def uninstall(self, work: Work) -> None:
-        """Have no release, whatever state it is in; volumes and generated secrets stay."""
+        """Have no release, whatever state it is in; volumes and generated secrets stay.
+
+        Raises:
+            NotOurs: the namespace is somebody else's by now.
+        """
+        if not await has_home(self._cluster, work):
+            return
         limit = self._limit(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)

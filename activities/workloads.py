@@ -13,6 +13,7 @@ from ..model.messages import Ready, Work
 from ..model.ports import Cluster, Ref
 from ..model.release import Revision, objects_of, running_revision
 from ..model.wishes import url_of
+from .home import demand_home, has_home
 from .polling import patience
 from .stopping import lift_stop, patch_workload, resume, workloads_of
 from .storage import read_revisions
@@ -51,6 +52,7 @@ class Workloads:
             raise NeverReady(
                 f"not ready within {patience():g} s; still waiting for {waiting_for}",
                 code="ReadyTimeout",
+                object=f"Release {work.namespace}/{work.release}",
                 fix="look at the object named, or raise the plan's deadlines.ready",
             ) from None
         plan = self._catalog.plans.get(work.plan)
@@ -69,7 +71,13 @@ class Workloads:
 
     @activity.defn(name="scale-down")
     async def scale_down(self, work: Work) -> None:
-        """Let no pod run any more, and remember in each workload what ran."""
+        """Let no pod run any more, and remember in each workload what ran.
+
+        Raises:
+            NotOurs: the namespace is somebody else's by now.
+            Permanent: the namespace or the release is not there.
+        """
+        await demand_home(self._cluster, work)
         await self._running(work)
         try:
             await self._cluster.create(surroundings.no_pods(work))
@@ -87,6 +95,8 @@ class Workloads:
         Raises:
             Pending: pods are left at the deadline; names them.
         """
+        if not await has_home(self._cluster, work):
+            return
         await self._delete_bare_pods(work)
         left: list[str] = []
         try:
@@ -113,8 +123,11 @@ class Workloads:
         """Bring back exactly what ran before the stop; where nothing was stopped, nothing is done.
 
         Raises:
+            NotOurs: the namespace is somebody else's by now.
+            Permanent: the namespace is not there.
             Pending: the API server still enforces the quota of no pods at the deadline.
         """
+        await demand_home(self._cluster, work)
         await lift_stop(self._cluster, work)
         await resume(self._cluster, work, running_revision(await read_revisions(self._cluster, work)))
 

@@ -52,6 +52,9 @@ UNDO_PATIENCE = timedelta(minutes=30)
 GRACE = timedelta(seconds=5)
 """Temporal's timeouts come this much after the activity's own."""
 
+NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
+"""Codes of causes which say that there is nothing of this operation's to take back."""
+
 RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 
 
@@ -207,6 +210,9 @@ class Saga:
                 )
             except ActivityError as error:
                 cause = causes.cause_of(error, f"undo of {entry.step}")
+                if cause.code in NOTHING_OF_OURS:
+                    self._say(entry.step, StepState.UNDONE, cause.message)
+                    continue
                 self._say(entry.step, StepState.LEFT_BEHIND, str(cause))
                 left.append(f"{entry.step}: {cause.message}")
             else:
