@@ -7,7 +7,6 @@ poller of this host on the task queue. Nothing of the worker itself is loaded: t
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from .client.connection import connect, temporal_errors
+from .leaving import leave
 from .model.errors import InnkeeperError
 from .settings import Settings
 
@@ -77,7 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stderr.flush()
-    # The threads of Temporal's client can abort an interpreter that ends in order: the code has to be the check's own.
-    os._exit(code)
+    leave(main())

@@ -32,6 +32,7 @@ from .client import connection
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
+from .leaving import leave
 from .model import marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
@@ -196,4 +197,4 @@ def main(settings: Settings | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

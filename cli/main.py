@@ -5,9 +5,7 @@ Nothing heavy is imported before a command runs: help and completion answer in a
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
 import sys
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -105,12 +103,9 @@ def run() -> NoReturn:
     code = main(sys.argv[1:])
     if "temporalio" not in sys.modules:
         sys.exit(code)
-    # Threads of Temporal's client may still call into the interpreter while it is taken down, which aborts the
-    # process: an operation that is done would end with the exit code of a crash.
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    from ..leaving import leave
+
+    leave(code)
 
 
 if __name__ == "__main__":

@@ -172,7 +172,8 @@ async def _run(console: Console) -> str:
 
 def main(console: Console | None = None) -> int:
     """Run the demo; 0 only if all was as promised, 1 where it was not, 4 where a part could not be had."""
-    console = console or Console()
+    # A line stays a line where the output is piped.
+    console = console or Console(soft_wrap=True)
     try:
         told = asyncio.run(_run(console))
     except PlatformError as error:
