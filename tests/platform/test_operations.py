@@ -148,9 +148,17 @@ async def test_a_chart_that_nobody_here_wrote_works_by_the_catalog_alone(
     await proof.demand_stopped(cluster, database, name)
     await (await innkeeper.start(name)).result()
     assert await replicas(cluster, name) == ran
+    await (await innkeeper.restart(name)).result()
+    await proof.demand_running(cluster, database, name)
     await (await innkeeper.uninstall(name)).result()
+    assert await proof.pods(cluster, name) == []
     assert await proof.volumes(cluster, name) == volumes
+    await provision(innkeeper, name, plan)
+    await proof.demand_running(cluster, database, name)
+    assert await proof.volumes(cluster, name) == volumes
+    await (await innkeeper.uninstall(name)).result()
     await (await innkeeper.purge(name)).result()
+    assert await cluster.get(Ref("v1", "Namespace", f"inn-{name}")) is None
 
 
 @pytest.mark.parametrize(
