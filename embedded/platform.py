@@ -1,6 +1,6 @@
 """The platform on this machine: Temporal, Supabase and Kubernetes, started and stopped as one.
 
-async with Platform(Options(state_dir=Path("/tmp/inn"), temporal_in_memory=True)) as platform:
+async with Platform(Options(state_dir=Path("state"), temporal_in_memory=True)) as platform:
     print(platform.addresses.temporal_address)
 """
 

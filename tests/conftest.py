@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import wheel
 from supabase_lite import SupabaseLite
 
 from innkeeper.client import Innkeeper
@@ -28,6 +29,18 @@ def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
         del os.environ[name]
     os.environ["TEMPORAL_CONFIG_FILE"] = str(tmp_path_factory.mktemp("temporal") / "none.toml")
     os.environ["INNKEEPER_STATE_DIR"] = str(tmp_path_factory.mktemp("no-platform"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return wheel.ROOT
+
+
+@pytest.fixture(scope="session")
+def project_files() -> list[str]:
+    """Paths of all files that are or would be committed, relative to the root."""
+    return wheel.project_files()
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,11 @@
-"""The project's files as git sees them, read once for all rules."""
+"""The project's modules, parsed once for all rules."""
 
 import ast
-import subprocess
-from pathlib import Path
 
 import pytest
+from wheel import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOT_PRODUCT = ("tests/", "examples/", "benchmarks/", "docs/", "scripts/")
-
-
-@pytest.fixture(scope="session")
-def root() -> Path:
-    return ROOT
-
-
-@pytest.fixture(scope="session")
-def project_files() -> list[str]:
-    """Paths of all files that are or would be committed, relative to the root."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sorted(path for path in set(listed.stdout.split("\0")) if (ROOT / path).is_file())
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,32 +14,12 @@ from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.embedded import toolchain
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="session")
-def root() -> Path:
-    return ROOT
-
-
-@pytest.fixture(scope="session")
-def compose() -> dict[str, Any]:
+def compose(root: Path) -> dict[str, Any]:
     """The compose file, its anchors resolved and its variables as they are written."""
-    parsed: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.temporal.yml").read_text())
+    parsed: dict[str, Any] = yaml.safe_load((root / "docker-compose.temporal.yml").read_text())
     return parsed
-
-
-@pytest.fixture(scope="session")
-def project_files() -> list[str]:
-    """Paths of all files that are or would be committed, relative to the root."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sorted(path for path in set(listed.stdout.split("\0")) if (ROOT / path).is_file())
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+from wheel import wheel_of
 
 NOT_IN_THE_WHEEL = {"LICENSE", "README.md", "pyproject.toml", "requirements/build.txt", "requirements/image.txt"}
 """What the image's build reads and the wheel does not carry in its package."""
@@ -41,22 +38,9 @@ def context(root: Path, project_files: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def wheel(root: Path, context: list[str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    source, target = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("wheel")
-    for path in context:
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(root / path, source / path)
-    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
-    built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", target, "."],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    with zipfile.ZipFile(next(target.glob("innkeeper-*.whl"))) as archive:
-        return set(archive.namelist())
+def wheel(context: list[str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Paths in the wheel that the image's build makes."""
+    return wheel_of(context, tmp_path_factory.mktemp("image"))
 
 
 def test_the_build_sees_exactly_what_the_wheel_is_made_of(context: list[str], wheel: set[str]) -> None:
