@@ -18,7 +18,7 @@ MAKEFLAGS += --no-builtin-rules
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## four instances on a real cluster, from nothing to gone, and proof of it
+demo: $(READY) ## four instances on a real control plane with simulated nodes, from nothing to gone, and proof
 	@$(BIN)/innkeeper demo $(ARGS)
 
 up: $(READY) ## start Temporal, Supabase and Kubernetes on this machine

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = None
     """Named explicitly: whatever context happens to be current is never used by accident."""
     kube_context: str | None = None
-    """A context of the kubeconfig; None: the one the named file says is current."""
+    """A context of the kubeconfig; may be left out where it has only one. Its current-context is never used."""
     in_cluster: bool = False
     """Use the service account of the pod that the worker runs in, in place of a kubeconfig."""
     helm: Path | None = None
@@ -89,11 +89,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order of the module's head."""
-        given = {**dotenv_settings(), **env_settings(), **init_settings()}
-        platform = InitSettingsSource(settings_cls, _platform(given))
         toml = TomlConfigSettingsSource(settings_cls)
+        given = {**toml(), **dotenv_settings(), **env_settings(), **init_settings()}
         folder = Path(given.get("secrets_dir") or SECRETS_DIR)
         secrets = SecretsSettingsSource(settings_cls, folder) if folder.is_dir() else file_secret_settings
+        platform = InitSettingsSource(settings_cls, _platform({**secrets(), **given}))
         return init_settings, env_settings, dotenv_settings, secrets, toml, platform
 
     @classmethod

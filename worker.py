@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -36,6 +38,7 @@ from .leaving import leave
 from .model import marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
+from .model.messages import SEARCH_ATTRIBUTES
 from .model.ports import Cluster, Database, Helm
 from .settings import Settings
 from .workflows.registry import WORKFLOWS
@@ -62,7 +65,7 @@ def activities(
     """Every activity, over these gateways."""
     charts = Charts(helm, cluster)
     secrets = Secrets(cluster, operator_namespace)
-    checks = Checks(cluster, charts, catalog, operator_namespace)
+    checks = Checks(cluster, database, charts, catalog, operator_namespace)
     namespaces = Namespaces(cluster, catalog, secrets)
     records = Records(database, catalog)
     releases = Releases(cluster, helm, catalog, charts, secrets)
@@ -80,6 +83,7 @@ def activities(
         workloads.ready,
         workloads.scale_down,
         workloads.gone,
+        workloads.halt,
         workloads.scale_up,
         workloads.roll,
     ]
@@ -141,6 +145,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         stack.push_async_callback(database.aclose)
         await database.ping()
         client = await connection.connect(settings.temporal_address)
+        await _check_temporal(client)
         steps = activities(
             cluster=cluster,
             helm=helm,
@@ -153,6 +158,28 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         )
         async with worker:
             yield worker
+
+
+async def _check_temporal(client: Client) -> None:
+    """See that the namespace is there, with the search attributes that operations carry.
+
+    Raises:
+        BadInput: it is not, or lacks some; says how to register them.
+    """
+    with connection.temporal_errors(client):
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+        known = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    missing = sorted(set(SEARCH_ATTRIBUTES) - set(known.custom_attributes))
+    if missing:
+        wanted = " ".join(f"--name {name} --type {SEARCH_ATTRIBUTES[name]}" for name in missing)
+        raise BadInput(
+            "namespace",
+            client.namespace,
+            f"of Temporal lacks the search attributes {', '.join(missing)}",
+            fix=f"temporal operator search-attribute create --namespace {client.namespace} {wanted}",
+        )
 
 
 async def _have_operator_namespace(cluster: Cluster, name: str) -> None:
@@ -188,6 +215,7 @@ def main(settings: Settings | None = None) -> int:
     """Run a worker; the exit code is 0 after a stop that was asked for, 2 for wrong settings, 4 for a missing part."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)  # a traceback for what `Frame` says in a line
     try:
         asyncio.run(serve(settings or Settings.load()))
     except InnkeeperError as error:

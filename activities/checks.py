@@ -9,17 +9,18 @@ from __future__ import annotations
 from temporalio import activity
 
 from ..model import marks, names
-from ..model.catalog import Catalog, Plan, mark_of
+from ..model.catalog import Catalog, Deadlines, Plan, mark_of
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
 from ..model.messages import Admission, Request, Work
-from ..model.ports import Cluster, Manifest, Ref
+from ..model.ports import Cluster, Manifest, Ref, Rows
 from .charts import Charts, Facts
 
 
 class Checks:
     """Checks requests against the catalog, the chart and the cluster."""
 
-    def __init__(self, cluster: Cluster, charts: Charts, catalog: Catalog, operator_namespace: str) -> None:
+    def __init__(self, cluster: Cluster, rows: Rows, charts: Charts, catalog: Catalog, operator_namespace: str) -> None:
+        self._rows = rows
         self._cluster = cluster
         self._charts = charts
         self._catalog = catalog
@@ -34,8 +35,12 @@ class Checks:
             BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace.
             NotOurs: the namespace exists and is somebody else's.
         """
+        if await self._rows.operation(request.request_id) is not None:
+            # Asked before: the claim answers, whatever has become of plan, chart and namespace since.
+            known = self._catalog.plans.get(request.plan or "")
+            return Admission(deadlines=known.deadlines if known else Deadlines())
         plan = self._catalog.plan(request.plan or "")
-        await self._check_namespace(request.instance)
+        await self._check_namespace(request.instance, request.tenant or "")
         facts = await self._charts.facts(_foreseen(request), plan)
         passed = mark_of(facts.digest, plan.model_dump(mode="json"))
         if passed not in self._passed:
@@ -43,12 +48,12 @@ class Checks:
             self._passed.add(passed)
         return Admission(deadlines=plan.deadlines)
 
-    async def _check_namespace(self, instance: str) -> None:
+    async def _check_namespace(self, instance: str, tenant: str) -> None:
         found = await self._cluster.get(Ref("v1", "Namespace", names.namespace_of(instance)))
         if found is None:
             return
         try:
-            marks.demand_ours(found, instance)
+            marks.demand_ours(found, instance, tenant)
         except NotOurs as error:
             raise BadInput(
                 "name", instance, f"cannot be used: {error.cause.message}", fix=error.cause.fix, code="NotOurs"
@@ -61,6 +66,13 @@ class Checks:
             await self._check_object(work, plan, manifest)
 
     async def _check_object(self, work: Work, plan: Plan, manifest: Manifest) -> None:
+        if "name" not in manifest["metadata"]:
+            raise BadInput(
+                "chart",
+                plan.chart.label,
+                f"renders a {manifest['kind']} without a name",
+                fix="give it a name in the chart's template: what has none cannot be found again",
+            )
         ref = Ref.to(manifest)
         namespaced = await self._cluster.is_namespaced(ref.api_version, ref.kind)
         if namespaced is None:

@@ -45,9 +45,13 @@ class _Framed(ActivityInboundInterceptor):
                 return await self.next.execute_activity(input)
         except TimeoutError:
             raise to_temporal(
-                Pending(f"{info.activity_type} was not done within {own:g} s", fix="it is tried again")
+                Pending(
+                    f"{info.activity_type} was not done within {own:g} s",
+                    fix="look at what it waits for, then ask again",
+                )
             ) from None
         except InnkeeperError as error:
+            _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
             raise to_temporal(error) from None
         except ApplicationError:
             raise

@@ -17,7 +17,7 @@ async def has_home(cluster: Cluster, work: Work) -> bool:
     found = await cluster.get(Ref("v1", "Namespace", work.namespace))
     if found is None:
         return False
-    marks.demand_ours(found, work.instance)
+    marks.demand_ours(found, work.instance, work.tenant)
     return True
 
 

@@ -34,7 +34,9 @@ class Namespaces:
         plan = self._catalog.plan(work.plan)
         made = await self._namespace(work, plan)
         for manifest in surroundings.around(work, plan):
-            await self.create_or_apply(manifest, work.instance)
+            await self._create_or_apply(manifest, work)
+        if not made:
+            await self._remove_unwanted(work, plan)
         await self._secrets.have(work, plan)
         running = None if made else running_revision(await read_revisions(self._cluster, work))
         return Prepared(former_revision=running.version if running else None)
@@ -48,7 +50,7 @@ class Namespaces:
             found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
             if found is None:
                 raise Pending(f"Namespace {work.namespace} was deleted a moment ago") from None
-            marks.demand_ours(found, work.instance)
+            marks.demand_ours(found, work.instance, work.tenant)
             if found["metadata"].get("deletionTimestamp"):
                 raise Pending(
                     f"Namespace {work.namespace} is being deleted",
@@ -60,7 +62,7 @@ class Namespaces:
             return False
         return True
 
-    async def create_or_apply(self, manifest: Manifest, instance: str) -> None:
+    async def _create_or_apply(self, manifest: Manifest, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.
 
         Raises:
@@ -72,19 +74,29 @@ class Namespaces:
             found = await self._cluster.get(Ref.to(manifest))
             if found is None:
                 raise Pending(f"{Ref.to(manifest)} was deleted a moment ago") from None
-            marks.demand_ours(found, instance)
+            marks.demand_ours(found, work.instance, work.tenant)
             await self._cluster.apply(_keeping_maker(manifest, found))
+
+    async def _remove_unwanted(self, work: Work, plan: Plan) -> None:
+        """Delete what another plan asked for and this one does not; the stop's quota is not a plan's."""
+        wanted = {(item["kind"], item["metadata"]["name"]) for item in surroundings.around(work, plan)}
+        for version, kind in surroundings.KINDS:
+            for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
+                meta = item["metadata"]
+                ours = marks.is_ours(item, work.instance, work.tenant) and meta["name"] != marks.STOP_QUOTA
+                if ours and (kind, meta["name"]) not in wanted:
+                    await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
 
     @activity.defn(name="undo-prepare")
     async def undo_prepare(self, work: Work) -> None:
         """Delete what this very operation made around the release; the namespace only where it holds no data."""
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
-        if found is None or not marks.is_ours(found, work.instance):
+        if found is None or not marks.is_ours(found, work.instance, work.tenant):
             return
         for version, kind in surroundings.KINDS:
             for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
                 meta = item["metadata"]
-                if marks.is_ours(item, work.instance) and marks.created_by(item) == work.request_id:
+                if marks.is_ours(item, work.instance, work.tenant) and marks.created_by(item) == work.request_id:
                     await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
         if marks.created_by(found) == work.request_id and not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
@@ -108,7 +120,7 @@ class Namespaces:
         found = await self._cluster.get(ref)
         if found is None:
             return
-        marks.demand_ours(found, work.instance)
+        marks.demand_ours(found, work.instance, work.tenant)
         uid = found["metadata"]["uid"]
         await self._cluster.delete(ref, uid=uid)
 

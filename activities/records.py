@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from ..model.catalog import Catalog, Deadlines
+from ..model.errors import BadInput, Permanent, Superseded, Transient
 from ..model.instance import Instance
 from ..model.ports import Claimed, ClaimRequest, Database, Ending
 
@@ -19,7 +20,12 @@ class Records:
     @activity.defn(name="claim")
     async def claim(self, claim: ClaimRequest) -> Claimed:
         """Claim the instance; asked again by the same operation, the same claim."""
-        answer = await self._database.claim(claim)
+        try:
+            answer = await self._database.claim(claim)
+        except BadInput:
+            raise
+        except Permanent as refusal:
+            raise _insisting(refusal) from None
         plan = self._catalog.plans.get(answer.instance.plan) if answer.instance else None
         return Claimed(claim=answer, deadlines=plan.deadlines if plan else Deadlines())
 
@@ -30,4 +36,19 @@ class Records:
         Raises:
             Superseded: another operation claimed the instance since.
         """
-        return await self._database.finish(ending)
+        try:
+            return await self._database.finish(ending)
+        except Superseded:
+            raise
+        except Permanent as refusal:
+            raise _insisting(refusal) from None
+
+
+def _insisting(refusal: Permanent) -> Transient:
+    """A refusal as something to try again: a key is being changed, a schema's cache is old, rights are missing.
+
+    What was claimed must be given back and what ended must be written, so neither ever gives up: an operation that
+    did would leave its row in transition for ever.
+    """
+    cause = refusal.cause
+    return Transient(cause.message, code=cause.code, object=cause.object, fix=cause.fix)

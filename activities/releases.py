@@ -27,6 +27,9 @@ from .storage import read_revisions
 MOST_ACTS = 6
 """Acts of one attempt; the longest way that leads anywhere (wait, roll back, upgrade) is shorter."""
 
+KILL_GRACE = 10.0
+"""Seconds that a Helm may outlive its limit, while it is being killed."""
+
 LONGEST_WAIT = 2.0
 """Seconds between two looks at a release that somebody may be working on."""
 
@@ -40,6 +43,9 @@ class Releases:
         self._catalog = catalog
         self._charts = charts
         self._secrets = secrets
+        # A run that is looked at may have begun under any plan.
+        limits = [plan.deadlines.release for plan in catalog.plans.values()]
+        self._hard_limit = max([*limits, Deadlines().release]) + KILL_GRACE
 
     @activity.defn(name="release")
     async def release(self, work: Work) -> None:
@@ -57,8 +63,9 @@ class Releases:
         ).model_copy(update={"keep_volumes": facts.forgets_data})
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
-            match release.decide(revisions, wanted.mark, await self._cluster.now(), limit):
+            match release.decide(revisions, wanted.mark, await self._cluster.now(), self._hard_limit):
                 case release.Nothing():
+                    await lift_stop(self._cluster, work)
                     await resume(self._cluster, work, revisions[-1])
                     return
                 case release.Wait(seconds, because):
@@ -68,9 +75,11 @@ class Releases:
                 case release.UninstallThenInstall():
                     await self._uninstall(work, revisions, limit)
                 case release.Install() | release.Upgrade():
+                    # Before Helm's own changes: what a stop remembered would undo them afterwards.
                     await lift_stop(self._cluster, work)
+                    await resume(self._cluster, work, release.running_revision(revisions))
                     await self._helm.upgrade(wanted, limit=limit)
-        raise Pending(f"release {work.release} does not settle", fix="it is tried again")
+        raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
     @activity.defn(name="undo-release")
     async def undo_release(self, work: Work) -> None:
@@ -84,7 +93,8 @@ class Releases:
         limit = self._limit(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
-            match release.decide_undo(revisions, work.former_revision, await self._cluster.now(), limit):
+            now = await self._cluster.now()
+            match release.decide_undo(revisions, work.former_revision, now, self._hard_limit):
                 case release.Nothing():
                     return
                 case release.Wait(seconds, because):
@@ -100,7 +110,7 @@ class Releases:
                         object=f"Release {work.namespace}/{work.release}",
                         fix="look at it with `helm history`, then provision or uninstall the instance",
                     )
-        raise Pending(f"release {work.release} does not settle", fix="it is tried again")
+        raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
     @activity.defn(name="uninstall")
     async def uninstall(self, work: Work) -> None:
@@ -114,7 +124,7 @@ class Releases:
         limit = self._limit(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
-            match release.decide_uninstall(revisions, await self._cluster.now(), limit):
+            match release.decide_uninstall(revisions, await self._cluster.now(), self._hard_limit):
                 case release.Nothing():
                     return
                 case release.Wait(seconds, because):
@@ -123,7 +133,7 @@ class Releases:
                     # Hooks that run before the deletion need pods.
                     await lift_stop(self._cluster, work)
                     await self._uninstall(work, revisions, limit)
-        raise Pending(f"release {work.release} does not go away", fix="it is tried again")
+        raise Pending(f"release {work.release} does not go away", fix="look at it with `helm history`, then ask again")
 
     async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float) -> None:
         await self._delete_strays(work, revisions)

@@ -31,7 +31,7 @@ class Secrets:
 
         Raises:
             NotOurs: a Secret of that name is somebody else's.
-            Permanent: a Secret to copy is not there, or a kept one lacks a key.
+            Permanent: a Secret to copy is not there.
         """
         for wanted in plan.secrets:
             if isinstance(wanted, Generated):
@@ -76,7 +76,7 @@ class Secrets:
         found = await self._cluster.get(Ref("v1", "Secret", name, work.namespace))
         if found is None:
             raise Pending(f"Secret {work.namespace}/{name} was deleted a moment ago")
-        marks.demand_ours({"kind": "Secret", **found}, work.instance)
+        marks.demand_ours({"kind": "Secret", **found}, work.instance, work.tenant)
         return found
 
     async def values(self, work: Work, plan: Plan) -> dict[str, Any]:

@@ -37,8 +37,11 @@ async def resume(cluster: Cluster, work: Work, revision: Revision | None) -> Non
     for manifest in revision.manifest if revision else ():
         if manifest["kind"] == "Pod":
             placed = {**manifest, "metadata": {**manifest["metadata"], "namespace": work.namespace}}
-            if await cluster.get(Ref.to(placed)) is None:
+            found = await cluster.get(Ref.to(placed))
+            if found is None:
                 await cluster.create(placed)
+            elif found["metadata"].get("deletionTimestamp"):
+                raise Pending(f"{Ref.to(placed)} is still being deleted", fix="look at what holds it, then ask again")
 
 
 async def lift_stop(cluster: Cluster, work: Work) -> None:
@@ -53,7 +56,7 @@ async def lift_stop(cluster: Cluster, work: Work) -> None:
     found = await cluster.get(ref)
     if found is None:
         return
-    marks.demand_ours(found, work.instance)
+    marks.demand_ours(found, work.instance, work.tenant)
     await cluster.delete(ref, uid=found["metadata"]["uid"])
     probe = surroundings.probe_pod(work)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import activity
 
 from ..model import health, marks, surroundings, workloads
 from ..model.catalog import Catalog
 from ..model.errors import AlreadyExists, NeverReady, Pending, Permanent
+from ..model.instance import Kind
 from ..model.messages import Ready, Work
-from ..model.ports import Cluster, Ref
+from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import Revision, objects_of, running_revision
 from ..model.wishes import url_of
 from .home import demand_home, has_home
@@ -84,13 +86,13 @@ class Workloads:
         except AlreadyExists:
             found = await self._cluster.get(Ref("v1", "ResourceQuota", marks.STOP_QUOTA, work.namespace))
             if found is not None:
-                marks.demand_ours(found, work.instance)
+                marks.demand_ours(found, work.instance, work.tenant)
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.stop_patch(manifest))
 
     @activity.defn(name="gone")
     async def gone(self, work: Work) -> None:
-        """Wait until no pod is left; a pod that nothing controls is deleted, start makes it again from the release.
+        """Wait until no pod is left; a pod of the release that nothing controls is deleted, and made again by start.
 
         Raises:
             Pending: pods are left at the deadline; names them.
@@ -101,22 +103,32 @@ class Workloads:
         left: list[str] = []
         try:
             async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
-                while not health.is_stopped(watch.objects()):
-                    left = [str(Ref.to(found)) for found in watch.objects() if found["kind"] == "Pod"]
+                while left := _still_running(watch.objects(), work):
                     await watch.changed()
         except TimeoutError:
             raise Pending(
                 f"pods are still there after {patience():g} s: {', '.join(left[:10])}",
                 code="PodsLeft",
                 object=left[0] if left else "",
-                fix="look at what holds the pod (finalizers, an unreachable node)",
+                fix="look at what runs or holds the pod: nothing foreign is deleted",
             ) from None
 
     async def _delete_bare_pods(self, work: Work) -> None:
-        for pod in await self._cluster.list_objects("v1", "Pod", namespace=work.namespace):
-            if not workloads.controlled(pod):
-                meta = pod["metadata"]
-                await self._cluster.delete(Ref("v1", "Pod", meta["name"], work.namespace), uid=meta["uid"])
+        """Only the release's own, and none that has done its work: start makes again what was deleted here."""
+        revision = running_revision(await read_revisions(self._cluster, work))
+        for manifest in revision.manifest if revision else ():
+            if manifest["kind"] != "Pod":
+                continue
+            ref = Ref("v1", "Pod", manifest["metadata"]["name"], work.namespace)
+            pod = await self._cluster.get(ref)
+            if pod is not None and not health.is_stopped([{**pod, "kind": "Pod"}]):
+                await self._cluster.delete(ref, uid=pod["metadata"]["uid"])
+
+    @activity.defn(name="halt")
+    async def halt(self, work: Work) -> None:
+        """Stop again what a start brought up, to the last pod: the undo of `scale_up`."""
+        await self.scale_down(work)
+        await self.gone(work)
 
     @activity.defn(name="scale-up")
     async def scale_up(self, work: Work) -> None:
@@ -133,6 +145,20 @@ class Workloads:
 
     @activity.defn(name="roll")
     async def roll(self, work: Work) -> None:
-        """Roll all pods once for this request."""
+        """Roll all pods once for this request.
+
+        Raises:
+            NotOurs: the namespace is somebody else's by now.
+            Permanent: the namespace is not there.
+        """
+        await demand_home(self._cluster, work)
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.restart_patch(manifest, work.request_id))
+
+
+def _still_running(objects: Sequence[Manifest], work: Work) -> list[str]:
+    """The pods that are waited for. After an uninstall those are its own: what others put there is theirs."""
+    pods = [item for item in objects if item["kind"] == "Pod" and not health.is_stopped([item])]
+    if work.kind in (Kind.UNINSTALL, Kind.PURGE):
+        pods = [pod for pod in pods if workloads.controlled(pod)]
+    return [str(Ref.to(pod)) for pod in pods]

@@ -90,7 +90,11 @@ class Demo:
             (name, len(await proof.pods(self.cluster, name)), await proof.deployed(self.cluster, name))
             for name in INSTANCES
         ]
-        rows(self.console, ("namespace", "pods", "revisions deployed"), ((f"inn-{n}", p, *r) for n, p, r in found))
+        rows(
+            self.console,
+            ("namespace", "pods", "revisions deployed"),
+            ((f"inn-{n}", p, ", ".join(map(str, r))) for n, p, r in found),
+        )
 
     async def _stop_start_restart(self) -> None:
         self._say("Stop one, start it, restart another")
@@ -160,7 +164,11 @@ async def _connected(console: Console, addresses: Addresses) -> AsyncIterator[De
 async def _run(console: Console) -> str:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="innkeeper-demo-") as directory:
-        console.print("Start Temporal, Supabase, Kubernetes and a worker", style="bold", highlight=False)
+        console.print(
+            "Start Temporal, Supabase, a Kubernetes control plane with simulated nodes, and a worker",
+            style="bold",
+            highlight=False,
+        )
         async with Platform(Options(state_dir=Path(directory), worker=True), progress=console.print) as platform:
             addresses = platform.addresses
             console.print(f"  ready in {time.monotonic() - begun:.1f} s; Temporal's UI is {addresses.temporal_ui}")

@@ -188,7 +188,7 @@ class MemoryDatabase:
                 f"Generation {ending.generation} of {ending.instance} is not this operation's to end any more.",
                 object=f"instance {ending.instance}",
             )
-        now = self._clock()
+        now, done = self._clock(), ending.outcome is Outcome.DONE
         self.records[record.id] = record.model_copy(
             update={
                 "outcome": ending.outcome,
@@ -204,8 +204,8 @@ class MemoryDatabase:
             update={
                 "status": ending.status,
                 "settled": ending.status,
-                "url": ending.url,
-                "revision": ending.revision,
+                "url": ending.url if done else row.url,
+                "revision": ending.revision if done else row.revision,
                 "cause": ending.cause if ending.status is Status.ERROR else None,
                 "updated_at": now,
             }

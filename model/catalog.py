@@ -107,6 +107,11 @@ class Deadlines(_Part):
     gone: float = Field(default=300, gt=0, le=86_400)
     """Waiting for pods, or the namespace, to be gone."""
 
+    @property
+    def longest(self) -> float:
+        """The longest of them: what an undo, which may do any of it, is given for one attempt."""
+        return max(self.prepare, self.release, self.ready, self.gone)
+
 
 def _refuse_unknown(found: str) -> str:
     group, _, key = found.partition(".")

@@ -42,19 +42,23 @@ def created_by(manifest: Mapping[str, Any]) -> str | None:
     return found
 
 
-def is_ours(manifest: Mapping[str, Any], instance: str) -> bool:
-    """Whether the object carries this instance's mark."""
+def is_ours(manifest: Mapping[str, Any], instance: str, tenant: str) -> bool:
+    """Whether the object carries the mark of this instance as this tenant's.
+
+    The tenant counts, too: where the rows were lost or restored from an old backup, a namespace that is still there
+    must not become another customer's.
+    """
     found = manifest["metadata"].get("labels") or {}
-    return bool(found.get(MANAGED_BY) == MANAGER and found.get(INSTANCE) == instance)
+    return bool(found.get(MANAGED_BY) == MANAGER and found.get(INSTANCE) == instance and found.get(TENANT) == tenant)
 
 
-def demand_ours(manifest: Mapping[str, Any], instance: str) -> None:
+def demand_ours(manifest: Mapping[str, Any], instance: str, tenant: str) -> None:
     """Pass only if the object carries this instance's mark.
 
     Raises:
         NotOurs: it does not; names the object and whose it seems to be.
     """
-    if is_ours(manifest, instance):
+    if is_ours(manifest, instance, tenant):
         return
     meta = manifest["metadata"]
     where = f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else meta["name"]

@@ -29,6 +29,6 @@ class Provision(Operation):
                 await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare)
             )
             await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)
-            saga.point_of_no_return(await saga.step("ready", Workloads.ready, within=time.ready))
+            saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result

@@ -22,8 +22,10 @@ class Restart(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
-            await saga.step("scale-up", Workloads.scale_up, within=time.prepare)
+            if not saga.came_from(Status.RUNNING):
+                undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
+                await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
             await saga.step("roll", Workloads.roll, within=time.prepare)
-            saga.point_of_no_return(await saga.step("ready", Workloads.ready, within=time.ready))
+            saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result

@@ -39,6 +39,8 @@ with workflow.unsafe.imports_passed_through():
     from ..model.ports import ClaimRequest, Ending, Verdict
 
 from . import causes
+from .parking import UNDO_RETRY, with_leftovers
+from .shield import uninterrupted
 
 T = TypeVar("T")
 Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
@@ -46,11 +48,11 @@ Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
 QUICK = timedelta(seconds=10)
 """How long a single fast write is tried as a local activity, before it becomes one that the UI shows and can pause."""
 
-UNDO_PATIENCE = timedelta(minutes=30)
-"""How long an undo is tried before what it should have undone is left behind, and named."""
+CHECK_PATIENCE = timedelta(minutes=2)
+"""How long a check is tried before the request is refused with what kept it: nothing was touched yet."""
 
-GRACE = timedelta(seconds=5)
-"""Temporal's timeouts come this much after the activity's own."""
+GRACE = timedelta(seconds=10)
+"""Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
 
 NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
 """Codes of causes which say that there is nothing of this operation's to take back."""
@@ -82,6 +84,8 @@ class Saga:
         self._work: Work | None = None
         self._former: Status | None = None
         self._ready: Ready | None = None
+        self._standing: list[str] = []
+        """Steps that were begun, change something, and have no undo: what they did stands."""
         self._only_forward = False
         self._result: OperationResult | None = None
 
@@ -105,7 +109,13 @@ class Saga:
         """
         if undo is not None:
             self._ledger.append(Undo(name, undo))
+        else:
+            self._standing.append(f"what {name} did")
         return await self._say_around(name, self._attempt(name, act, timedelta(seconds=within), lasts))
+
+    async def wait_for(self, name: str, act: Activity[T], *, within: float) -> T:
+        """Do one step that changes nothing by itself, so that there is nothing to undo."""
+        return await self._say_around(name, self._attempt(name, act, timedelta(seconds=within), 1))
 
     def came_from(self, status: Status) -> bool:
         """Whether this was the instance's settled status before the operation: what an undo may bring back."""
@@ -182,13 +192,18 @@ class Saga:
         if causes.error_type(error) == "Superseded":
             self._outcome = Outcome.SUPERSEDED
             raise _failure(self._result_now(Status.ERROR, cause))
-        left = await self._compensate()
+        standing = [] if cause.code in NOTHING_OF_OURS else self._standing
+        left = [*await self._compensate(), *standing]
         status, outcome = Status.ERROR, Outcome.CANCELLED if cancelled else Outcome.UNDONE
         if left:
-            outcome, cause = Outcome.LEFT_BEHIND, _with_leftovers(cause, left)
+            outcome, cause = Outcome.LEFT_BEHIND, with_leftovers(cause, left)
         elif cancelled and self._former is not None:
             status = self._former
-        await self._finish(status, outcome, cause)
+        try:
+            await self._finish(status, outcome, cause)
+        except ActivityError as late:
+            self._outcome = Outcome.SUPERSEDED
+            raise _failure(self._result_now(Status.ERROR, causes.cause_of(late, "record"))) from None
         raise _failure(self.result)
 
     async def _compensate(self) -> list[str]:
@@ -201,10 +216,9 @@ class Saga:
                 await workflow.execute_activity_method(
                     entry.activity,
                     self.work,
-                    start_to_close_timeout=timedelta(seconds=self.deadlines.gone) + GRACE,
-                    schedule_to_close_timeout=UNDO_PATIENCE,
+                    start_to_close_timeout=timedelta(seconds=self.deadlines.longest) + GRACE,
                     heartbeat_timeout=timedelta(seconds=10),
-                    retry_policy=RETRY,
+                    retry_policy=UNDO_RETRY,
                     cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
                     summary=f"undo {entry.step} of {self.request.instance}",
                 )
@@ -222,7 +236,7 @@ class Saga:
     # Single steps
 
     async def _check(self) -> None:
-        admission = await self._quick(Checks.check, self.request, "check")
+        admission = await self._quick(Checks.check, self.request, "check", at_most=CHECK_PATIENCE)
         self.deadlines = admission.deadlines
 
     async def _claim(self) -> None:
@@ -292,7 +306,9 @@ class Saga:
             steps=list(self._events),
         )
 
-    async def _quick(self, act: Callable[[Any, Any], Awaitable[T]], argument: Any, name: str) -> T:
+    async def _quick(
+        self, act: Callable[[Any, Any], Awaitable[T]], argument: Any, name: str, *, at_most: timedelta | None = None
+    ) -> T:
         """One fast call as a local activity; after `QUICK` of failure as a normal one, tried until it is done."""
         try:
             return await workflow.execute_local_activity_method(
@@ -311,6 +327,7 @@ class Saga:
             act,
             argument,
             start_to_close_timeout=timedelta(seconds=60),
+            schedule_to_close_timeout=at_most,
             heartbeat_timeout=timedelta(seconds=10),
             retry_policy=RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -341,20 +358,6 @@ class Saga:
         self._events.append(StepEvent(step=step, state=state, at=workflow.now(), detail=detail))
 
 
-async def uninterrupted(doing: Awaitable[T]) -> T:
-    """Await to the end although the operation is cancelled meanwhile: one shield stops at the first cancellation."""
-    task = asyncio.ensure_future(doing)
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-        except FailureError:
-            break
-    return task.result()
-
-
 def _work(request: Request, row: Instance) -> Work:
     return Work(
         request_id=request.request_id,
@@ -365,16 +368,6 @@ def _work(request: Request, row: Instance) -> Work:
         namespace=row.namespace,
         release=row.release,
         generation=row.generation,
-    )
-
-
-def _with_leftovers(cause: Cause, left: list[str]) -> Cause:
-    told = "; ".join(left)
-    return cause.model_copy(
-        update={
-            "message": f"{cause.message}. Left behind: {told}"[:2000],
-            "fix": f"{cause.fix} Purge or provision the instance again when the cause is gone.".strip(),
-        }
     )
 
 

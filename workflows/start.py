@@ -22,8 +22,8 @@ class Start(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
-            undo = Workloads.scale_down if saga.came_from(Status.STOPPED) else None
+            undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
             await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
-            saga.point_of_no_return(await saga.step("ready", Workloads.ready, within=time.ready))
+            saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result

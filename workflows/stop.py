@@ -24,7 +24,7 @@ class Stop(Operation):
             time = saga.deadlines
             undo = Workloads.scale_up if saga.came_from(Status.RUNNING) else None
             await saga.step("scale-down", Workloads.scale_down, undo=undo, within=time.prepare)
-            await saga.step("gone", Workloads.gone, within=time.gone)
+            await saga.wait_for("gone", Workloads.gone, within=time.gone)
             saga.point_of_no_return()
             await saga.record(Status.STOPPED)
         return self.saga.result

@@ -24,7 +24,7 @@ class Uninstall(Operation):
             await saga.claim()
             time = saga.deadlines
             await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2)
-            await saga.step("gone", Workloads.gone, within=time.gone)
+            await saga.wait_for("gone", Workloads.gone, within=time.gone)
             saga.point_of_no_return()
             await saga.record(Status.UNINSTALLED)
         return self.saga.result

@@ -156,8 +156,9 @@ begin
   update public.instances set
       status = innkeeper_finish.status,
       settled = innkeeper_finish.status,
-      url = innkeeper_finish.url,
-      revision = innkeeper_finish.revision,
+      -- An operation that did not come to what was asked knows of no other address than the one that stands.
+      url = case when innkeeper_finish.outcome = 'done' then innkeeper_finish.url else held.url end,
+      revision = case when innkeeper_finish.outcome = 'done' then innkeeper_finish.revision else held.revision end,
       cause = case when innkeeper_finish.status = 'error' then innkeeper_finish.cause end
     where name = held.name
     returning * into held;

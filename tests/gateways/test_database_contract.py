@@ -284,6 +284,15 @@ async def test_provision_takes_the_plan_of_the_request_and_others_keep_it(desk: 
     assert (await desk.row()).plan == "pro"
 
 
+async def test_an_operation_that_did_not_succeed_leaves_the_address_that_stands(desk: Desk) -> None:
+    await desk.finish(await desk.claim(Kind.PROVISION), Status.RUNNING, url="https://x.example", revision=3)
+    await desk.finish(await desk.claim(Kind.STOP), Status.RUNNING, Outcome.CANCELLED)
+    row = await desk.row()
+    assert (row.url, row.revision) == ("https://x.example", 3)
+    await desk.finish(await desk.claim(Kind.STOP), Status.STOPPED)
+    assert (await desk.row()).revision is None
+
+
 async def test_repeating_an_ending_changes_nothing(desk: Desk) -> None:
     claim = await desk.claim(Kind.PROVISION)
     first = await desk.finish(claim, Status.RUNNING, url="https://x.example", revision=1)

@@ -51,6 +51,7 @@ async def refuses(environment: dict[str, str], folder: Path) -> tuple[int, str]:
         ("INNKEEPER_KUBECONFIG", "/nowhere/config", 2, "INNKEEPER_KUBECONFIG"),
         ("INNKEEPER_KUBE_CONTEXT", "nobody", 2, "name one of: innkeeper"),
         ("INNKEEPER_CONCURRENT_ACTIVITIES", "none", 2, "INNKEEPER_CONCURRENT_ACTIVITIES"),
+        ("TEMPORAL_NAMESPACE", "nope", 2, "TEMPORAL_NAMESPACE"),
         ("TEMPORAL_ADDRESS", "127.0.0.1:{port}", 4, "TEMPORAL_ADDRESS"),
     ],
 )

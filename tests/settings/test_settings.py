@@ -69,6 +69,14 @@ def test_a_part_of_the_users_own_takes_nothing_of_the_platforms() -> None:
     assert own.supabase_key is None
 
 
+def test_a_part_of_the_users_own_in_the_toml_file_takes_nothing_of_the_platforms_either() -> None:
+    platform_at(Path(".innkeeper"))
+    Path("innkeeper.toml").write_text('kubeconfig = "mine"\nsupabase_url = "http://mine"\n')
+    own = Settings.load()
+    assert own.kube_context is None
+    assert own.supabase_key is None
+
+
 def test_temporals_own_configuration_wins_over_the_platforms_address(monkeypatch: pytest.MonkeyPatch) -> None:
     platform_at(Path(".innkeeper"))
     monkeypatch.setenv("TEMPORAL_ADDRESS", "temporal.example:7233")

@@ -46,6 +46,7 @@ CATALOG = {
             "url": "https://${instance.name}.rooms.example",
             "deadlines": {"prepare": 60, "release": 60, "ready": 60, "gone": 60},
         },
+        "crowded": {"chart": {"path": "room"}, "values": {"replicas": 3}},
         "cramped": {"chart": {"path": "room"}, "quota": {"pods": 1}},
         "broken": {"chart": {"path": "broken"}},
     }

@@ -9,7 +9,7 @@ import pytest
 from innkeeper.client import OperationHandle
 from innkeeper.model import marks
 from innkeeper.model.catalog import ChartRef
-from innkeeper.model.errors import Forbidden, OperationFailed, ReleaseFailed, Unreachable
+from innkeeper.model.errors import Forbidden, OperationFailed, Refused, ReleaseFailed, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import OperationResult, Outcome, StepState
 from innkeeper.model.ports import Ref, Release
@@ -196,3 +196,79 @@ async def test_a_namespace_that_is_gone_is_named(world: World, kind: str) -> Non
     assert result.cause is not None
     assert (result.cause.code, result.outcome) == ("NamespaceMissing", Outcome.UNDONE)
     assert (await (await world.innkeeper.uninstall(name)).result()).status is Status.UNINSTALLED
+
+
+async def test_a_cancelled_operation_without_an_undo_says_that_what_it_did_stands(world: World) -> None:
+    await world.provisioned("cancel-uninstall")
+    hang = world.faults.hang("helm.uninstall", when="after")
+    handle = await world.innkeeper.uninstall("cancel-uninstall")
+    await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    result = await failed(handle)
+    row = await world.row("cancel-uninstall")
+    assert (result.outcome, row.status) == (Outcome.LEFT_BEHIND, Status.ERROR)
+    assert row.cause is not None
+    assert row.cause.code == "Cancelled"
+    assert "what uninstall did" in row.cause.message
+
+
+async def test_a_database_that_refuses_for_a_while_keeps_no_row_in_transition(world: World) -> None:
+    world.faults.fail("db.claim", Unreachable("the answer was lost"), when="after")
+    world.faults.fail("db.claim", Forbidden("the key was changed"), times=2, skip=1)
+    world.faults.fail("db.finish", Forbidden("the key was changed"), times=2)
+    assert (await world.provisioned("refused-rows")).outcome is Outcome.DONE
+    row = await world.row("refused-rows")
+    assert (row.status, row.generation) == (Status.RUNNING, 1)
+    assert world.faults.unplayed == []
+
+
+async def test_a_provision_brings_up_what_a_failed_start_stopped_again(world: World) -> None:
+    await world.provisioned("back-up")
+    before = await world.replicas("back-up")
+    await (await world.innkeeper.stop("back-up")).result()
+    await world.spoil("back-up", "crash")
+    await failed(await world.innkeeper.start("back-up"))
+    await world.spoil("back-up", None)
+    await world.provisioned("back-up")
+    assert (await world.row("back-up")).status is Status.RUNNING
+    assert await world.replicas("back-up") == before
+    assert len(await world.pods("back-up")) == sum(before.values())
+
+
+async def test_a_plan_with_more_replicas_gets_them_after_a_failed_start(world: World) -> None:
+    await world.provisioned("bigger")
+    await (await world.innkeeper.stop("bigger")).result()
+    await world.spoil("bigger", "crash")
+    await failed(await world.innkeeper.start("bigger"))
+    await world.spoil("bigger", None)
+    handle = await world.innkeeper.provision("bigger", tenant="t1", plan="crowded")
+    await handle.result()
+    assert (await world.replicas("bigger"))["bigger-web"] == 3
+    assert "ResourceQuota" not in await world.kinds("bigger")
+
+
+async def test_a_namespace_of_another_tenant_is_never_handed_over(world: World) -> None:
+    await world.provisioned("handed")
+    del world.database.rows["handed"]
+    handle = await world.innkeeper.provision("handed", tenant="t2", plan="starter")
+    with pytest.raises(Refused, match="not this instance's"):
+        await handle.result()
+    assert await world.database.instance("handed") is None
+
+
+async def test_a_failed_operation_leaves_the_address_of_what_runs(world: World) -> None:
+    await world.provisioned("address")
+    url = (await world.row("address")).url
+    world.faults.fail("cluster.patch", Forbidden("patching is forbidden"))
+    await failed(await world.innkeeper.restart("address"))
+    assert (await world.row("address")).url == url
+
+
+async def test_a_request_that_ended_is_answered_although_its_plan_is_gone_since(world: World) -> None:
+    first = await world.provisioned("known", request_id="known-1")
+    foreign = await world.namespace("known")
+    assert foreign is not None
+    await world.cluster.patch(Ref("v1", "Namespace", "inn-known"), {"metadata": {"labels": {marks.INSTANCE: "other"}}})
+    assert await world.provisioned("known", request_id="known-1") == first

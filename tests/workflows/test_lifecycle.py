@@ -23,7 +23,7 @@ async def test_provision_ends_with_a_running_row_and_a_deployed_release(world: W
     assert (row.revision, row.url) == (1, "https://life-one.rooms.example")
     namespace = await world.namespace("life-one")
     assert namespace is not None
-    assert marks.is_ours(namespace, "life-one")
+    assert marks.is_ours(namespace, "life-one", "t1")
     assert {"Secret", "ResourceQuota", "NetworkPolicy", "Deployment", "Pod"} <= await world.kinds("life-one")
 
 
