@@ -91,13 +91,23 @@ async def describe(client: Client, workflow_id: str, run_id: str) -> Run:
 
 
 async def latest(client: Client, workflow_id: str) -> Run | None:
-    """The run that goes on under an id, else its last; None where Temporal knows none."""
+    """The run that goes on under an id, else its last; None where Temporal knows none.
+
+    A refused run touched nothing, so the one before it counts: a typo must not hide the failure one wants to read.
+    """
     try:
-        return await Run.of(await client.get_workflow_handle(workflow_id).describe(rpc_timeout=ANSWER_WITHIN))
+        newest = await Run.of(await client.get_workflow_handle(workflow_id).describe(rpc_timeout=ANSWER_WITHIN))
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
             return None
         raise
+    if newest.running or not await was_refused(client, newest):
+        return newest
+    async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
+        run = await Run.of(each)
+        if not await was_refused(client, run):
+            return run
+    return newest
 
 
 async def named_by(client: Client, request_id: str) -> Run | None:

@@ -46,7 +46,7 @@ async def examine(options: Options | None = None) -> list[Row]:
     """Look for everything, the settings' choices included. Nothing is installed, built or changed."""
     options = options or Options()
     rows = await asyncio.gather(
-        _tool("helm", "3.14 or newer, and not 4", toolchain.helm(options.helm), fix=INSTALL),
+        _tool("helm", "3.13 or a later 3.x", toolchain.helm(options.helm), fix=INSTALL),
         _tool("temporal", "any", toolchain.temporal(options.temporal), fix=INSTALL),
         _node(options.node),
         _control_plane(options.control_plane, options.go),

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ..gateways.helm import OLDEST
 from . import cache
 from .errors import ToolMissing
 
 OLDEST_NODE = (20,)
 OLDEST_GO = (1, 26)
-OLDEST_HELM = (3, 14)
 NEWER_THAN_HELM = (4,)
 """Helm 4 is refused until the tests run on it."""
 
@@ -100,7 +100,7 @@ async def helm(chosen: Path | None = None) -> Tool | None:
     Raises:
         ToolMissing: the settings name one that is not.
     """
-    found = await _on_machine("helm", chosen, OLDEST_HELM, NEWER_THAN_HELM, "version", "--short")
+    found = await _on_machine("helm", chosen, OLDEST, NEWER_THAN_HELM, "version", "--short")
     return found or await _in_environment("helm", "version", "--short")
 
 

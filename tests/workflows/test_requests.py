@@ -56,6 +56,16 @@ async def test_the_same_id_with_other_arguments_is_refused(world: World) -> None
         await (await world.innkeeper.stop("other", request_id="other-1")).result()
 
 
+async def test_a_refused_request_does_not_hide_the_operation_before_it(world: World) -> None:
+    first = await world.innkeeper.provision("hidden", tenant="t1", plan="starter")
+    await first.result()
+    with pytest.raises(Refused):
+        await (await world.innkeeper.stop("hidden", tenant="t9")).result()
+    latest = await world.innkeeper.latest("hidden")
+    assert latest is not None
+    assert latest.run_id == first.run_id
+
+
 async def test_a_busy_instance_says_what_runs_since_when(world: World) -> None:
     hang = world.faults.hang("helm.upgrade")
     handle = await world.innkeeper.provision("busy", tenant="t1", plan="starter", request_id="busy-1")
