@@ -74,7 +74,7 @@ async def up(options: Options, progress: Progress) -> Addresses:
         PlatformError: it could not start; nothing is left running.
     """
     state = private_directory(options.state_dir.absolute())
-    holder = lock.holder(state)
+    holder = await _settled_holder(state)
     if holder is not None:
         raise AlreadyRuns(options.state_dir, holder)
     log = private_directory(state / "logs") / "supervisor.log"
@@ -95,6 +95,17 @@ async def up(options: Options, progress: Progress) -> Addresses:
             raise
     finally:
         news.close()
+
+
+async def _settled_holder(state: Path) -> int | None:
+    """Who holds the lock, and goes on doing so: a process that was just killed keeps it until its last thread ends."""
+    holder = lock.holder(state)
+    for _ in range(20):
+        if holder is None:
+            break
+        await asyncio.sleep(0.05)
+        holder = lock.holder(state)
+    return holder
 
 
 async def down(state_dir: Path) -> bool:

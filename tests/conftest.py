@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting of whoever runs the tests reaches them, and they find no platform but their own."""
+    # Whoever starts the tests in the background may have had interrupts ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("INNKEEPER_", "TEMPORAL_", "KUBECONFIG"))]:
         del os.environ[name]
     os.environ["TEMPORAL_CONFIG_FILE"] = str(tmp_path_factory.mktemp("temporal") / "none.toml")
