@@ -84,7 +84,7 @@ async def test_go_comes_from_path_or_the_cache(bare_machine: PutProgram) -> None
     assert await toolchain.go() == (mine, "1.26.0", "PATH")
 
 
-@pytest.mark.parametrize("version", ["v3.13.9", "v4.0.1"])
+@pytest.mark.parametrize("version", ["v3.12.9", "v4.0.1"])
 async def test_a_helm_that_the_tests_do_not_run_on_gives_way_to_the_environments(
     version: str, bare_machine: PutProgram
 ) -> None:
