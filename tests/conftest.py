@@ -100,13 +100,15 @@ async def worker(settings: Settings) -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="session")
-async def innkeeper(addresses: Addresses, worker: None) -> Innkeeper:
+async def innkeeper(addresses: Addresses, worker: None) -> AsyncIterator[Innkeeper]:
     """A backend's client, of the platform with its worker."""
-    return await Innkeeper.connect(
+    innkeeper = await Innkeeper.connect(
         addresses.temporal_address,
         supabase_url=addresses.supabase_url,
         supabase_key=addresses.supabase_service_key,
     )
+    async with innkeeper:
+        yield innkeeper
 
 
 @pytest.fixture(scope="session")
