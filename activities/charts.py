@@ -17,8 +17,12 @@ RENDER_LIMIT = 30.0
 class Facts(NamedTuple):
     """What rendering told."""
 
+    key: str
+    """The chart's content together with the plan: what these facts hold for."""
     digest: str
     """The chart's content."""
+    namespace: str
+    """The namespace it was rendered for, which need not be the one that is asked about now."""
     forgets_data: bool
     """An uninstall would delete volumes: Helm must be told to keep them."""
     rendered: tuple[Manifest, ...]
@@ -44,7 +48,8 @@ class Charts:
             release = wanted_release(work, plan, chart_digest=digest, secret_values=_placeholders(plan))
             version = await self._cluster.version()
             rendered = tuple(await self._helm.template(release, limit=RENDER_LIMIT, kube_version=version))
-            self._known[key] = Facts(digest, any(forgets_data(manifest) for manifest in rendered), rendered)
+            forgets = any(forgets_data(manifest) for manifest in rendered)
+            self._known[key] = Facts(key, digest, work.namespace, forgets, rendered)
         return self._known[key]
 
 

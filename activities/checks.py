@@ -9,7 +9,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from ..model import marks, names
-from ..model.catalog import Catalog, Deadlines, Plan, mark_of
+from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
 from ..model.messages import Admission, Request, Work
 from ..model.ports import Cluster, Manifest, Ref, Rows
@@ -42,10 +42,9 @@ class Checks:
         plan = self._catalog.plan(request.plan or "")
         await self._check_namespace(request.instance, request.tenant or "")
         facts = await self._charts.facts(_foreseen(request), plan)
-        passed = mark_of(facts.digest, plan.model_dump(mode="json"))
-        if passed not in self._passed:
-            await self._check_objects(_foreseen(request), plan, facts)
-            self._passed.add(passed)
+        if facts.key not in self._passed:
+            await self._check_objects(plan, facts)
+            self._passed.add(facts.key)
         return Admission(deadlines=plan.deadlines)
 
     async def _check_namespace(self, instance: str, tenant: str) -> None:
@@ -59,13 +58,13 @@ class Checks:
                 "name", instance, f"cannot be used: {error.cause.message}", fix=error.cause.fix, code="NotOurs"
             ) from None
 
-    async def _check_objects(self, work: Work, plan: Plan, facts: Facts) -> None:
+    async def _check_objects(self, plan: Plan, facts: Facts) -> None:
         if not facts.rendered:
             raise BadInput("chart", plan.chart.label, "renders no object at all", fix="correct the plan's values")
         for manifest in facts.rendered:
-            await self._check_object(work, plan, manifest)
+            await self._check_object(facts.namespace, plan, manifest)
 
-    async def _check_object(self, work: Work, plan: Plan, manifest: Manifest) -> None:
+    async def _check_object(self, rendered_for: str, plan: Plan, manifest: Manifest) -> None:
         if "name" not in manifest["metadata"]:
             raise BadInput(
                 "chart",
@@ -91,7 +90,7 @@ class Checks:
                     fix=f"turn it off by the plan's values, or list {ref.kind} under the plan's cluster_objects",
                 )
             return
-        if ref.namespace not in (None, work.namespace):
+        if ref.namespace not in (None, rendered_for):
             raise BadInput(
                 "chart",
                 plan.chart.label,

@@ -61,12 +61,13 @@ class Releases:
         wanted = wanted_release(
             work, plan, chart_digest=facts.digest, secret_values=await self._secrets.values(work, plan)
         ).model_copy(update={"keep_volumes": facts.forgets_data})
+        up = False
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             match release.decide(revisions, wanted.mark, await self._cluster.now(), self._hard_limit):
                 case release.Nothing():
-                    await lift_stop(self._cluster, work)
-                    await resume(self._cluster, work, revisions[-1])
+                    if not up:
+                        await self._bring_up(work, revisions)
                     return
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
@@ -76,10 +77,17 @@ class Releases:
                     await self._uninstall(work, revisions, limit)
                 case release.Install() | release.Upgrade():
                     # Before Helm's own changes: what a stop remembered would undo them afterwards.
-                    await lift_stop(self._cluster, work)
-                    await resume(self._cluster, work, release.running_revision(revisions))
+                    if not up:
+                        await self._bring_up(work, revisions)
+                        up = True
                     await self._helm.upgrade(wanted, limit=limit)
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
+
+    async def _bring_up(self, work: Work, revisions: list[Revision]) -> None:
+        """End a stop; where there was no release, no workload remembers one, and none is looked for."""
+        await lift_stop(self._cluster, work)
+        if revisions:
+            await resume(self._cluster, work, release.running_revision(revisions))
 
     @activity.defn(name="undo-release")
     async def undo_release(self, work: Work) -> None:
