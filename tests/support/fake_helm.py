@@ -31,9 +31,10 @@ def fake_helm(folder: Path, act: str = "pass", version: str = "v3.17.3", name: s
         "import os, signal, subprocess, sys, time\n"
         f"folder = {str(folder)!r}\n"
         "def note(name, text):\n"
-        "    with open(f'{folder}/.{name}', 'w') as file:\n"
+        "    unfinished = f'{folder}/.{os.getpid()}-{name}'\n"
+        "    with open(unfinished, 'w') as file:\n"
         "        file.write(str(text))\n"
-        "    os.rename(f'{folder}/.{name}', f'{folder}/{name}')\n"
+        "    os.rename(unfinished, f'{folder}/{name}')\n"
         f"if sys.argv[1] == 'version':\n    print({version!r}, end='')\n    sys.exit()\n"
         f"note('pid', os.getpid())\n{act}\n"
     )
