@@ -43,6 +43,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+UpgradeFailure = Literal["rollback", "park"]
+
+
 class ChartRef(_Part):
     """Where a chart comes from: exactly one of `path`, `oci`, or `repository` with `name`."""
 
@@ -106,10 +109,12 @@ class Deadlines(_Part):
     ready: float = Field(default=600, gt=0, le=86_400)
     gone: float = Field(default=300, gt=0, le=86_400)
     """Waiting for pods, or the namespace, to be gone."""
+    decision: float = Field(default=86_400, gt=0, le=30 * 86_400)
+    """How long a parked operation waits for an operator before it takes the safe answer."""
 
     @property
     def longest(self) -> float:
-        """The longest of them: what an undo, which may do any of it, is given for one attempt."""
+        """The longest of a step's: what an undo, which may do any of it, is given for one attempt."""
         return max(self.prepare, self.release, self.ready, self.gone)
 
 
@@ -201,6 +206,8 @@ class Plan(_Part):
     cluster_objects: list[str] = Field(default_factory=list)
     """Kinds without a namespace that the chart may make, e.g. ``ClusterRole``; others are refused."""
     deadlines: Deadlines = Field(default_factory=Deadlines)
+    on_upgrade_failure: UpgradeFailure = "rollback"
+    """`rollback`: a failed upgrade goes back to the revision that ran; `park`: an operator is asked first."""
     description: str = ""
 
     @model_validator(mode="after")

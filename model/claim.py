@@ -61,4 +61,5 @@ def stored_result(record: OperationRecord) -> OperationResult:
         revision=record.revision,
         cause=record.cause,
         steps=record.steps,
+        decisions=record.decisions,
     )

@@ -20,6 +20,8 @@ class Status(StrEnum):
     STOPPED = "stopped"
     STARTING = "starting"
     RESTARTING = "restarting"
+    UPGRADING = "upgrading"
+    REPAIRING = "repairing"
     UNINSTALLING = "uninstalling"
     UNINSTALLED = "uninstalled"
     PURGING = "purging"
@@ -42,6 +44,8 @@ class Kind(StrEnum):
     STOP = "stop"
     START = "start"
     RESTART = "restart"
+    UPGRADE = "upgrade"
+    REPAIR = "repair"
     UNINSTALL = "uninstall"
     PURGE = "purge"
 
@@ -73,11 +77,14 @@ TRANSITIONS: dict[Kind, Transition] = {
     Kind.STOP: Transition(_LIVE, Status.STOPPING, Status.STOPPED),
     Kind.START: Transition(_LIVE, Status.STARTING, Status.RUNNING),
     Kind.RESTART: Transition(_LIVE, Status.RESTARTING, Status.RUNNING),
+    Kind.UPGRADE: Transition(_LIVE, Status.UPGRADING, Status.RUNNING),
+    Kind.REPAIR: Transition(_LIVE | {Status.UNINSTALLED}, Status.REPAIRING, Status.RUNNING),
     Kind.UNINSTALL: Transition(_LIVE | {Status.UNINSTALLED}, Status.UNINSTALLING, Status.UNINSTALLED),
     Kind.PURGE: Transition(frozenset({Status.UNINSTALLED, Status.PURGED, Status.ERROR}), Status.PURGING, Status.PURGED),
 }
 """The table of legal transitions. It speaks of settled statuses: a transitional one that no workflow stands
-behind any more counts as the settled status before it, since exclusion is the workflow ID's, not the row's."""
+behind any more counts as the settled status before it, since exclusion is the workflow ID's, not the row's.
+An upgrade of a stopped instance ends stopped, and a repair where `model.repair` says."""
 
 
 class Instance(BaseModel):
@@ -88,6 +95,9 @@ class Instance(BaseModel):
     name: str
     tenant: str
     plan: str
+    """The plan that is wanted; with `upgrade_pending`, what runs next rather than what ran last."""
+    upgrade_pending: bool = False
+    """The instance was upgraded while it was stopped: the next start brings the release to the plan."""
     cluster: str = "default"
     namespace: str
     release: str

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from . import names
-from .catalog import Deadlines
+from .catalog import Deadlines, UpgradeFailure
 from .errors import BadInput, Cause
 from .instance import Kind, Status
 
@@ -26,6 +26,10 @@ SEARCH_ATTRIBUTES: dict[str, str] = {
 """The search attributes an operation carries, name → Temporal's type; a namespace must have them registered."""
 
 PROGRESS_QUERY = "progress"
+DECIDE_UPDATE = "decide"
+NEXT_UPDATE = "next"
+HANDOVER_WORKFLOW = "HandOver"
+SWEEP_WORKFLOW = "Sweep"
 
 
 class Message(BaseModel):
@@ -46,7 +50,7 @@ class Request(Message):
     tenant: str | None = None
     """Required to provision; elsewhere a guard: if given, the instance must be this tenant's."""
     plan: str | None = None
-    """Only to provision, and required there: a plan of the catalog."""
+    """A plan of the catalog: required to provision; to upgrade the wanted one, None for the instance's own."""
     asked_by: str = ""
     """Who asked, for the record; free text."""
 
@@ -76,6 +80,8 @@ class Request(Message):
                 raise BadInput("tenant", tenant, "is missing", fix="name the tenant who owns the instance")
             if not plan:
                 raise BadInput("plan", plan, "is missing", fix="name a plan of the catalog")
+        elif plan is not None and kind is not Kind.UPGRADE:
+            raise BadInput("plan", plan, f"has no meaning for {kind}", fix="leave it out, or ask for an upgrade")
         return cls(
             kind=kind,
             instance=names.normalise(name),
@@ -105,12 +111,15 @@ class Work(Message):
     generation: int
     former_revision: int | None = None
     """The revision of Helm's that ran before this operation's release step, None where none did."""
+    former_plan: str | None = None
+    """The plan before this operation, which an undo goes back to; None where the operation made the instance."""
 
 
 class Admission(Message):
     """What the check step found out about a request that may go on."""
 
     deadlines: Deadlines
+    on_upgrade_failure: UpgradeFailure = "rollback"
 
 
 class Prepared(Message):
@@ -135,6 +144,10 @@ class StepState(StrEnum):
     UNDOING = "undoing"
     UNDONE = "undone"
     LEFT_BEHIND = "left behind"
+    PARKED = "parked"
+    """An operator is asked; the detail says what."""
+    DECIDED = "decided"
+    """The question was answered, by a person or by its deadline."""
 
 
 class StepEvent(Message):
@@ -162,6 +175,79 @@ class Outcome(StrEnum):
     """A later operation claimed the instance while this one was not running."""
 
 
+class Choice(StrEnum):
+    """What an operator can say to a parked operation."""
+
+    RETRY = "retry"
+    """Try the step or the undo again."""
+    SKIP = "skip"
+    """Of an undo: leave behind what it should have undone, name it, and go on with the other undos."""
+    ABORT = "abort"
+    """Of a step: give up, and take back what can be. Of an undo: leave behind it and all that is still to undo."""
+
+
+class Question(Message):
+    """What a parked operation asks its operator."""
+
+    id: str
+    """Names the question within its operation, e.g. ``undo-release-1``."""
+    step: str
+    undo: bool
+    """The undo of the step keeps failing; else the step itself."""
+    cause: Cause
+    choices: list[Choice]
+    asked_at: datetime
+    answer_by: datetime
+    """When nobody has answered by then, `otherwise` is taken."""
+    otherwise: Choice
+
+
+class Decision(Message):
+    """An operator's answer, as the update `decide` takes it."""
+
+    choice: Choice
+    operator: str = Field(min_length=1, max_length=200)
+    """Who decides, for the record."""
+    note: str = Field(default="", max_length=1000)
+    question: str | None = None
+    """The question's id, to answer that one or none; None: whatever is asked now."""
+
+
+class Decided(Message):
+    """A question with its answer, as the operation's row keeps it."""
+
+    question: str
+    step: str
+    undo: bool
+    choice: Choice
+    operator: str
+    """Who decided; empty where the deadline did."""
+    note: str = ""
+    at: datetime
+
+
+class NextRequest(Message):
+    """What the update `next` takes: a request that is to run when the running operation has ended."""
+
+    request: Request
+    replace: bool = False
+    """The running operation is to stop and take back what it made; else it is waited for."""
+
+
+class Delivered(Message):
+    """How a hand-over ended: the run that works on the request."""
+
+    run_id: str
+
+
+class HandOver(Message):
+    """What a hand-over is to deliver, or why it cannot any more."""
+
+    request: Request
+    displaced: Cause | None = None
+    """The request lost its place to another one: it will not run."""
+
+
 class Progress(Message):
     """The answer to the query `progress`."""
 
@@ -171,6 +257,10 @@ class Progress(Message):
     events: list[StepEvent]
     now: str = ""
     """What the running step waits for, in a few words."""
+    question: Question | None = None
+    """What the operation is parked with, None while it is not."""
+    next: str | None = None
+    """The request that runs when this operation has ended."""
 
 
 class OperationResult(Message):
@@ -186,6 +276,7 @@ class OperationResult(Message):
     revision: int | None = None
     cause: Cause | None = None
     steps: list[StepEvent] = Field(default_factory=list)
+    decisions: list[Decided] = Field(default_factory=list)
 
 
 class OperationRecord(BaseModel):
@@ -200,6 +291,11 @@ class OperationRecord(BaseModel):
     tenant: str
     generation: int
     digest: str
+    former: Status | None = None
+    """The instance's settled status before the operation, None where the operation made the instance."""
+    found: Status | None = None
+    """The row's status that the claim met: a transitional one where an operation before had been lost."""
+    former_plan: str | None = None
     outcome: Outcome
     status: Status | None = None
     """The instance's status that the operation ended in; None while it runs."""
@@ -207,6 +303,7 @@ class OperationRecord(BaseModel):
     revision: int | None = None
     cause: Cause | None = None
     steps: list[StepEvent] = Field(default_factory=list)
+    decisions: list[Decided] = Field(default_factory=list)
     asked_by: str = ""
     workflow_id: str
     run_id: str

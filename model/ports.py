@@ -18,7 +18,7 @@ from pydantic import Field
 from .catalog import ChartRef, Deadlines
 from .errors import Cause
 from .instance import Instance, Kind, Status
-from .messages import Message, OperationRecord, Outcome, Request, StepEvent
+from .messages import Decided, Message, OperationRecord, Outcome, Request, StepEvent
 
 Manifest = dict[str, Any]
 """A Kubernetes object as the API server shows it (JSON, camelCase keys)."""
@@ -226,6 +226,13 @@ class Claim(Message):
     generation: int = 0
     former: Status | None = None
     """The settled status before this operation, None where it made the instance."""
+    found: Status | None = None
+    """The row's status that the claim met, None where it made the instance; transitional where an operation was lost.
+
+    A lost repair counts as what it had met itself.
+    """
+    former_plan: str | None = None
+    """The plan before this operation, None where it made the instance."""
     instance: Instance | None = None
     operation: OperationRecord | None = None
 
@@ -250,6 +257,11 @@ class Ending(Message):
     revision: int | None = None
     cause: Cause | None = None
     steps: list[StepEvent] = Field(default_factory=list)
+    decisions: list[Decided] = Field(default_factory=list)
+    plan: str | None = None
+    """The plan that the instance ends on, None to leave it as it is."""
+    upgrade_pending: bool = False
+    """The plan is still to be applied, by the next start."""
 
 
 class Page(Message):
@@ -286,6 +298,10 @@ class Rows(Protocol):
         """Instances of one tenant or all, in one status or all."""
         ...
 
+    async def in_transition(self, page: Page, *, before: datetime) -> InstancePage:
+        """Instances in a transitional status whose row was last written before a time, by name."""
+        ...
+
     async def operation(self, request_id: str) -> OperationRecord | None:
         """The operation that a request id names."""
         ...
@@ -318,5 +334,27 @@ class Database(Rows, Protocol):
         Raises:
             Unreachable: no answer.
             Forbidden: the key does not have a worker's rights.
+        """
+        ...
+
+
+class Desk(Protocol):
+    """Where requests are handed in: the same door for a backend, a waiting request and the sweep."""
+
+    async def deliver(self, request: Request) -> str:
+        """Start the operation, or find the run that this request id has started before; the run's id.
+
+        Raises:
+            Pending: another operation runs on the instance.
+            BadInput: the request id was used with other arguments.
+            Unreachable: Temporal does not answer.
+        """
+        ...
+
+    async def is_running(self, instance: str) -> bool:
+        """Whether an operation runs on the instance.
+
+        Raises:
+            Unreachable: Temporal does not answer.
         """
         ...

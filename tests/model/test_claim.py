@@ -13,7 +13,7 @@ from innkeeper.model.ports import Claim, Verdict
 
 
 def request(kind: Kind) -> Request:
-    return Request.of(kind, "acme", request_id="r1", tenant="t1", plan="starter")
+    return Request.of(kind, "acme", request_id="r1", tenant="t1", plan="starter" if kind is Kind.PROVISION else None)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CLAIMED, Verdict.FINISHED])

@@ -25,7 +25,7 @@ def test_other_operations_need_neither_tenant_nor_plan() -> None:
     assert ask(Kind.STOP, tenant=None, plan=None).tenant is None
 
 
-@pytest.mark.parametrize("changed", [{"tenant": "t2"}, {"plan": "team"}, {"name": "globex"}, {"kind": Kind.PURGE}])
+@pytest.mark.parametrize("changed", [{"tenant": "t2"}, {"plan": "team"}, {"name": "globex"}, {"kind": Kind.UPGRADE}])
 def test_another_argument_is_another_digest(changed: dict[str, str]) -> None:
     assert ask(**changed).digest != ask().digest  # type: ignore[arg-type]
 
@@ -53,3 +53,9 @@ def test_an_instance_in_error_can_go_everywhere() -> None:
 
 def test_data_is_deleted_only_after_an_uninstall_or_an_error() -> None:
     assert TRANSITIONS[Kind.PURGE].allowed_from == {Status.UNINSTALLED, Status.PURGED, Status.ERROR}
+
+
+def test_only_provision_and_upgrade_take_a_plan() -> None:
+    assert ask(Kind.UPGRADE).plan == "starter"
+    with pytest.raises(BadInput, match="plan: 'starter' has no meaning for stop"):
+        ask(Kind.STOP)
