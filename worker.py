@@ -28,9 +28,11 @@ from .activities.frame import Frame
 from .activities.namespaces import Namespaces
 from .activities.records import Records
 from .activities.releases import Releases
+from .activities.requests import Requests
 from .activities.secrets import Secrets
 from .activities.workloads import Workloads
 from .client import connection
+from .client.desk import TemporalDesk
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
@@ -39,9 +41,9 @@ from .model import marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
 from .model.messages import SEARCH_ATTRIBUTES
-from .model.ports import Cluster, Database, Helm
+from .model.ports import Cluster, Database, Desk, Helm
 from .settings import Settings
-from .workflows.registry import WORKFLOWS
+from .workflows.registry import SERVICES, WORKFLOWS
 
 LONGEST_START = 30.0
 """Seconds within which every part must have answered."""
@@ -60,7 +62,7 @@ _log = logging.getLogger("innkeeper.worker")
 
 
 def activities(
-    *, cluster: Cluster, helm: Helm, database: Database, catalog: Catalog, operator_namespace: str
+    *, cluster: Cluster, helm: Helm, database: Database, desk: Desk, catalog: Catalog, operator_namespace: str
 ) -> list[Callable[..., Any]]:
     """Every activity, over these gateways."""
     charts = Charts(helm, cluster)
@@ -70,12 +72,14 @@ def activities(
     records = Records(database, catalog)
     releases = Releases(cluster, helm, catalog, charts, secrets)
     workloads = Workloads(cluster, catalog)
+    requests = Requests(desk)
     return [
         checks.check,
         records.claim,
         records.finish,
         namespaces.prepare,
         namespaces.undo_prepare,
+        namespaces.survey,
         namespaces.delete,
         releases.release,
         releases.undo_release,
@@ -86,6 +90,8 @@ def activities(
         workloads.halt,
         workloads.scale_up,
         workloads.roll,
+        workloads.roll_back,
+        requests.deliver,
     ]
 
 
@@ -101,7 +107,7 @@ def compose(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=list(WORKFLOWS.values()),
+        workflows=[*WORKFLOWS.values(), *SERVICES],
         activities=list(steps),
         interceptors=[Frame()],
         workflow_runner=SANDBOX,
@@ -150,6 +156,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             cluster=cluster,
             helm=helm,
             database=database,
+            desk=TemporalDesk(client, settings.task_queue),
             catalog=catalog,
             operator_namespace=settings.operator_namespace,
         )

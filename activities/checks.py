@@ -11,6 +11,7 @@ from temporalio import activity
 from ..model import marks, names
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
+from ..model.instance import Kind
 from ..model.messages import Admission, Request, Work
 from ..model.ports import Cluster, Manifest, Ref, Rows
 from .charts import Charts, Facts
@@ -29,7 +30,7 @@ class Checks:
 
     @activity.defn(name="check")
     async def check(self, request: Request) -> Admission:
-        """Pass a provision that can succeed as far as can be told without touching anything.
+        """Pass a provision or an upgrade that can succeed as far as can be told without touching anything.
 
         Raises:
             BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace.
@@ -39,13 +40,35 @@ class Checks:
             # Asked before: the claim answers, whatever has become of plan, chart and namespace since.
             known = self._catalog.plans.get(request.plan or "")
             return Admission(deadlines=known.deadlines if known else Deadlines())
-        plan = self._catalog.plan(request.plan or "")
-        await self._check_namespace(request.instance, request.tenant or "")
-        facts = await self._charts.facts(_foreseen(request), plan)
+        work = await self._foreseen(request)
+        if work is None:
+            return Admission(deadlines=Deadlines())
+        plan = self._catalog.plan(work.plan)
+        await self._check_namespace(work.instance, work.tenant)
+        facts = await self._charts.facts(work, plan)
         if facts.key not in self._passed:
             await self._check_objects(plan, facts)
             self._passed.add(facts.key)
         return Admission(deadlines=plan.deadlines)
+
+    async def _foreseen(self, request: Request) -> Work | None:
+        """What the operation would work on, were it admitted; None where the claim will refuse it anyway."""
+        tenant, plan = request.tenant, request.plan
+        if request.kind is Kind.UPGRADE:
+            row = await self._rows.instance(request.instance)
+            if row is None or tenant not in (None, row.tenant):
+                return None
+            tenant, plan = row.tenant, plan or row.plan
+        return Work(
+            request_id=request.request_id,
+            kind=request.kind,
+            instance=request.instance,
+            tenant=tenant or "",
+            plan=plan or "",
+            namespace=names.namespace_of(request.instance),
+            release=names.release_of(request.instance),
+            generation=0,
+        )
 
     async def _check_namespace(self, instance: str, tenant: str) -> None:
         found = await self._cluster.get(Ref("v1", "Namespace", names.namespace_of(instance)))
@@ -115,17 +138,3 @@ class Checks:
                 f"renders {ref.kind} {ref.name}, which the API server refuses: {error.cause.message}",
                 fix="correct the chart or the plan's values",
             ) from None
-
-
-def _foreseen(request: Request) -> Work:
-    """What the operation would work on, were it admitted."""
-    return Work(
-        request_id=request.request_id,
-        kind=request.kind,
-        instance=request.instance,
-        tenant=request.tenant or "",
-        plan=request.plan or "",
-        namespace=names.namespace_of(request.instance),
-        release=names.release_of(request.instance),
-        generation=0,
-    )

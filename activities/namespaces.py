@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from ..model import marks, surroundings
+from ..model import marks, surroundings, workloads
 from ..model.catalog import Catalog, Plan
 from ..model.errors import AlreadyExists, Pending
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import running_revision
+from ..model.release import STORAGE_TYPE, running_revision
+from .home import has_home
 from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
+
+MOST_NAMED = 20
+"""Objects that are named where something is left behind."""
+
+_USUAL = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 
 class Namespaces:
@@ -33,10 +39,11 @@ class Namespaces:
         """
         plan = self._catalog.plan(work.plan)
         made = await self._namespace(work, plan)
-        for manifest in surroundings.around(work, plan):
-            await self._create_or_apply(manifest, work)
-        if not made:
-            await self._remove_unwanted(work, plan)
+        if made:
+            for manifest in surroundings.around(work, plan):
+                await self._create_or_apply(manifest, work)
+        else:
+            await self._surround(work, plan)
         await self._secrets.have(work, plan)
         running = None if made else running_revision(await read_revisions(self._cluster, work))
         return Prepared(former_revision=running.version if running else None)
@@ -61,6 +68,12 @@ class Namespaces:
             await self._cluster.apply(_keeping_maker(manifest, found))
             return False
         return True
+
+    async def _surround(self, work: Work, plan: Plan) -> None:
+        """Have around the release what the plan asks for, and nothing that another plan asked for."""
+        for manifest in surroundings.around(work, plan):
+            await self._create_or_apply(manifest, work)
+        await self._remove_unwanted(work, plan)
 
     async def _create_or_apply(self, manifest: Manifest, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.
@@ -89,7 +102,10 @@ class Namespaces:
 
     @activity.defn(name="undo-prepare")
     async def undo_prepare(self, work: Work) -> None:
-        """Delete what this very operation made around the release; the namespace only where it holds no data."""
+        """Delete what this very operation made around the release; the namespace only where it holds no data.
+
+        Where another plan's instance was here before, its namespace gets back what that plan asks for.
+        """
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
             return
@@ -98,7 +114,11 @@ class Namespaces:
                 meta = item["metadata"]
                 if marks.is_ours(item, work.instance, work.tenant) and marks.created_by(item) == work.request_id:
                     await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
-        if marks.created_by(found) == work.request_id and not await self._holds_data(work):
+        former = self._catalog.plans.get(work.former_plan or "")
+        if marks.created_by(found) != work.request_id:
+            if former is not None and work.former_plan != work.plan:
+                await self._surround(work.model_copy(update={"plan": work.former_plan}), former)
+        elif not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
 
     async def _holds_data(self, work: Work) -> bool:
@@ -107,6 +127,14 @@ class Namespaces:
             await self._cluster.list_objects("v1", "PersistentVolumeClaim", namespace=work.namespace)
             or await self._cluster.list_objects("v1", "Secret", namespace=work.namespace, labels=data)
         )
+
+    @activity.defn(name="survey")
+    async def survey(self, work: Work) -> list[str]:
+        """What is in the instance's namespace beside what every namespace holds, for a person: at most 20 objects."""
+        if not await has_home(self._cluster, work):
+            return []
+        told = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace) if _tells(item)]
+        return [*told[:MOST_NAMED], f"and {len(told) - MOST_NAMED} more objects"] if len(told) > MOST_NAMED else told
 
     @activity.defn(name="delete-namespace")
     async def delete(self, work: Work) -> None:
@@ -136,6 +164,12 @@ class Namespaces:
                 object=f"Namespace {work.namespace}",
                 fix="remove what holds it, or the finalizers of it; nothing foreign is stripped",
             )
+
+
+def _tells(manifest: Manifest) -> bool:
+    """Whether the object says something to a person: not what others make from it, nor what every namespace has."""
+    helms = manifest.get("type") == STORAGE_TYPE
+    return not (helms or workloads.controlled(manifest) or (manifest["kind"], manifest["metadata"]["name"]) in _USUAL)
 
 
 def _keeping_maker(manifest: Manifest, found: Manifest) -> Manifest:

@@ -27,7 +27,9 @@ class Records:
         except Permanent as refusal:
             raise _insisting(refusal) from None
         plan = self._catalog.plans.get(answer.instance.plan) if answer.instance else None
-        return Claimed(claim=answer, deadlines=plan.deadlines if plan else Deadlines())
+        if plan is None:
+            return Claimed(claim=answer, deadlines=Deadlines())
+        return Claimed(claim=answer, deadlines=plan.deadlines, on_upgrade_failure=plan.on_upgrade_failure)
 
     @activity.defn(name="finish")
     async def finish(self, ending: Ending) -> Instance:

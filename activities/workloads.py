@@ -155,6 +155,14 @@ class Workloads:
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.restart_patch(manifest, work.request_id))
 
+    @activity.defn(name="roll-back")
+    async def roll_back(self, work: Work) -> None:
+        """Take this request's roll back: pods of before that still run go on, and no more are replaced."""
+        if not await has_home(self._cluster, work):
+            return
+        for manifest in await workloads_of(self._cluster, work):
+            await patch_workload(self._cluster, manifest, workloads.unrestart_patch(manifest, work.request_id))
+
 
 def _still_running(objects: Sequence[Manifest], work: Work) -> list[str]:
     """The pods that are waited for. After an uninstall those are its own: what others put there is theirs."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .errors import BadInput, Cause, DuplicateName, IllegalTransition
-from .instance import TRANSITIONS, Kind, Status
-from .messages import OperationRecord, OperationResult, Request
+from .instance import TRANSITIONS, Instance, Kind, Status
+from .messages import OperationRecord, OperationResult, Request, Work
 from .ports import Claim, Verdict
 
 
@@ -62,4 +62,19 @@ def stored_result(record: OperationRecord) -> OperationResult:
         cause=record.cause,
         steps=record.steps,
         decisions=record.decisions,
+    )
+
+
+def work_of(request: Request, row: Instance, former_plan: str | None) -> Work:
+    """What the steps of a claimed request are told."""
+    return Work(
+        request_id=request.request_id,
+        kind=request.kind,
+        instance=row.name,
+        tenant=row.tenant,
+        plan=row.plan,
+        namespace=row.namespace,
+        release=row.release,
+        generation=row.generation,
+        former_plan=former_plan,
     )

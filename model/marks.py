@@ -27,6 +27,9 @@ STOPPED = PREFIX + "stopped"
 RESTARTED_BY = PREFIX + "restarted-by"
 """Annotation on a pod template: the request id of the restart that rolled it."""
 
+RESTARTED_BEFORE = PREFIX + "restarted-before"
+"""Annotation on a workload that was rolled: the request id of the restart before, for taking the roll back."""
+
 STOP_QUOTA = "innkeeper-stopped"
 """The ResourceQuota of no pods that exists while an instance is stopped."""
 

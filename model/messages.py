@@ -10,7 +10,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from . import names
-from .catalog import Deadlines, UpgradeFailure
+from .catalog import Deadlines
 from .errors import BadInput, Cause
 from .instance import Kind, Status
 
@@ -119,7 +119,6 @@ class Admission(Message):
     """What the check step found out about a request that may go on."""
 
     deadlines: Deadlines
-    on_upgrade_failure: UpgradeFailure = "rollback"
 
 
 class Prepared(Message):
@@ -221,7 +220,7 @@ class Decided(Message):
     undo: bool
     choice: Choice
     operator: str
-    """Who decided; empty where the deadline did."""
+    """Who decided; `deadline` where nobody did, `replace` where another request did."""
     note: str = ""
     at: datetime
 

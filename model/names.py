@@ -16,6 +16,7 @@ LONGEST_NAME = 40
 
 NAMESPACE_PREFIX = "inn-"
 WORKFLOW_PREFIX = "instance/"
+HANDOVER_PREFIX = "handover/"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _TENANT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -86,3 +87,8 @@ def release_of(instance: str) -> str:
 def workflow_id_of(instance: str) -> str:
     """The one workflow ID that every operation on the instance runs under: Temporal itself allows one at a time."""
     return WORKFLOW_PREFIX + instance
+
+
+def handover_id_of(request_id: str) -> str:
+    """The workflow ID of the delivery of a request that waited."""
+    return HANDOVER_PREFIX + request_id

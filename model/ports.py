@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field
 
-from .catalog import ChartRef, Deadlines
+from .catalog import ChartRef, Deadlines, UpgradeFailure
 from .errors import Cause
 from .instance import Instance, Kind, Status
 from .messages import Decided, Message, OperationRecord, Outcome, Request, StepEvent
@@ -238,10 +238,11 @@ class Claim(Message):
 
 
 class Claimed(Message):
-    """A claim together with the deadlines of the instance's plan."""
+    """A claim together with what the instance's plan says of its operations."""
 
     claim: Claim
     deadlines: Deadlines
+    on_upgrade_failure: UpgradeFailure = "rollback"
 
 
 class Ending(Message):

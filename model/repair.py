@@ -29,3 +29,11 @@ def goal(found: Status | None, former: Status | None) -> Status:
     if found in (None, Status.UPGRADING, Status.REPAIRING):
         return Status.STOPPED if former is Status.STOPPED else Status.RUNNING
     return _GOALS[found]
+
+
+def changes_release(found: Status | None) -> bool:
+    """Whether what was lost was about the release itself, so that the release must be brought to its plan.
+
+    Elsewhere a release that is there is left as it is: a repair is no upgrade that nobody asked for.
+    """
+    return found in (None, Status.PROVISIONING, Status.UPGRADING, Status.REPAIRING, Status.ERROR)

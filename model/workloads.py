@@ -92,7 +92,23 @@ def restart_patch(manifest: Manifest, request_id: str) -> Manifest | None:
         return None
     template = {"metadata": {"annotations": {marks.RESTARTED_BY: request_id}}}
     version = manifest["metadata"]["resourceVersion"]
-    return {"metadata": {"resourceVersion": version}, "spec": {"template": template}}
+    before = {marks.RESTARTED_BEFORE: annotations.get(marks.RESTARTED_BY)}
+    return {"metadata": {"resourceVersion": version, "annotations": before}, "spec": {"template": template}}
+
+
+def unrestart_patch(manifest: Manifest, request_id: str) -> Manifest | None:
+    """The patch that takes a request's roll back; None where that request has not rolled the workload."""
+    if controlled(manifest) or manifest["kind"] not in ROLLED:
+        return None
+    annotations = manifest["spec"]["template"].get("metadata", {}).get("annotations") or {}
+    if annotations.get(marks.RESTARTED_BY) != request_id:
+        return None
+    meta = manifest["metadata"]
+    before = (meta.get("annotations") or {}).get(marks.RESTARTED_BEFORE)
+    return {
+        "metadata": {"resourceVersion": meta["resourceVersion"], "annotations": {marks.RESTARTED_BEFORE: None}},
+        "spec": {"template": {"metadata": {"annotations": {marks.RESTARTED_BY: before}}}},
+    }
 
 
 def _remembered(manifest: Manifest) -> Any:

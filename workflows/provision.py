@@ -25,7 +25,7 @@ class Provision(Operation):
             await saga.check()
             await saga.claim()
             time = saga.deadlines
-            saga.found(
+            saga.observed(
                 await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare)
             )
             await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)

@@ -23,8 +23,8 @@ class Purge(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
-            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2)
-            await saga.step("delete-namespace", Namespaces.delete, within=time.gone)
+            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+            await saga.step("delete-namespace", Namespaces.delete, within=time.gone, parks=True)
             saga.point_of_no_return()
             await saga.record(Status.PURGED)
         return self.saga.result

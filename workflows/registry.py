@@ -1,4 +1,4 @@
-"""Every workflow a worker must register, by the kind of operation it is."""
+"""Every workflow a worker must register: the operations by their kind, and what serves them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,27 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from ..model.instance import Kind
 
+from .handover import HandingOver
 from .operation import Operation
 from .provision import Provision
 from .purge import Purge
+from .repair import Repair
 from .restart import Restart
 from .start import Start
 from .stop import Stop
 from .uninstall import Uninstall
+from .upgrade import Upgrade
 
 WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PROVISION: Provision,
     Kind.STOP: Stop,
     Kind.START: Start,
     Kind.RESTART: Restart,
+    Kind.UPGRADE: Upgrade,
+    Kind.REPAIR: Repair,
     Kind.UNINSTALL: Uninstall,
     Kind.PURGE: Purge,
 }
+
+SERVICES: tuple[type, ...] = (HandingOver,)
+"""Workflows that no caller asks for."""

@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .start import bring_up
 
 
 @workflow.defn(name="Restart")
@@ -21,11 +22,10 @@ class Restart(Operation):
         """Claim, scale up what was stopped, roll, ready, record."""
         async with self.saga as saga:
             await saga.claim()
-            time = saga.deadlines
             if not saga.came_from(Status.RUNNING):
-                undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
-                await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
-            await saga.step("roll", Workloads.roll, within=time.prepare)
+                await bring_up(saga)
+            time = saga.deadlines
+            await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare)
             saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result

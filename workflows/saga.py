@@ -2,69 +2,62 @@
 
 An operation is written as `async with self.saga as saga:` around its steps. Leaving the block by an error walks the
 ledger backwards: every undo was registered before its step began, so it accepts that its step was never made. That
-walk, and the write that ends it, cannot be cancelled.
+walk, and the write that ends it, cannot be cancelled. Whatever the end, the request that waits for it is handed over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Concatenate, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
+    from ..activities.namespaces import Namespaces
     from ..activities.records import Records
     from ..model.catalog import Deadlines
-    from ..model.claim import refusal, stored_result
+    from ..model.claim import refusal, stored_result, work_of
+    from ..model.endings import NOTHING_OF_OURS, Undone, end_of
     from ..model.errors import Cause
     from ..model.instance import Instance, Status
     from ..model.messages import (
+        Choice,
+        NextRequest,
         OperationResult,
         Outcome,
         Prepared,
         Progress,
         Ready,
         Request,
-        StepEvent,
         StepState,
         Work,
     )
     from ..model.names import namespace_of, release_of
     from ..model.ports import ClaimRequest, Ending, Verdict
 
-from . import causes
-from .parking import UNDO_RETRY, with_leftovers
+from . import calls, causes
+from .calls import Activity
+from .journal import Journal
+from .parking import Parking
 from .shield import uninterrupted
+from .succession import Succession
 
 T = TypeVar("T")
-Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
-
-QUICK = timedelta(seconds=10)
-"""How long a single fast write is tried as a local activity, before it becomes one that the UI shows and can pause."""
 
 CHECK_PATIENCE = timedelta(minutes=2)
 """How long a check is tried before the request is refused with what kept it: nothing was touched yet."""
-
-GRACE = timedelta(seconds=10)
-"""Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
-
-NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
-"""Codes of causes which say that there is nothing of this operation's to take back."""
-
-RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 
 
 class Undo(NamedTuple):
     """An entry of the ledger: how to take back one step."""
 
     step: str
-    activity: Activity[None]
+    activity: Activity[Any]
 
 
 class _Known(Exception):
@@ -77,12 +70,22 @@ class Saga:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.deadlines = Deadlines()
+        self.journal = Journal()
+        self.parking = Parking(request.instance, self.journal)
+        self.succession = Succession(request)
+        self.former: Status | None = None
+        """The instance's settled status before the operation, None where it made the instance."""
+        self.found: Status | None = None
+        """The row's status that the claim met; a transitional one names an operation that was lost."""
+        self.upgrade_pending = False
+        """The release is still to be brought to the instance's plan."""
+        self.asks_before_undoing = False
+        """The plan wants an operator asked before a failed upgrade is taken back."""
+        self._main: asyncio.Task[Any] | None = None
+        self._replaced = False
         self._ledger: list[Undo] = []
-        self._events: list[StepEvent] = []
         self._outcome = Outcome.RUNNING
-        self._step = ""
         self._work: Work | None = None
-        self._former: Status | None = None
         self._ready: Ready | None = None
         self._standing: list[str] = []
         """Steps that were begun, change something, and have no undo: what they did stands."""
@@ -100,28 +103,45 @@ class Saga:
         # A cancellation waits for the answer: what was claimed has to be given back.
         await uninterrupted(self._say_around("claim", self._claim()))
 
+    def register(self, name: str, undo: Activity[Any]) -> None:
+        """Have something done should the operation fail: the last registered is done first."""
+        self._ledger.append(Undo(name, undo))
+
     async def step(
-        self, name: str, act: Activity[T], *, within: float, undo: Activity[None] | None = None, lasts: int = 1
+        self,
+        name: str,
+        act: Activity[T],
+        *,
+        within: float,
+        undo: Activity[Any] | None = None,
+        lasts: int = 1,
+        parks: bool = False,
     ) -> T:
         """Do one step, its undo registered first.
 
-        `within` is the deadline of one attempt in seconds, `lasts` how many such spans the step may take in all.
+        Args:
+            name: what people know it by.
+            act: the activity.
+            within: the deadline of one attempt in seconds.
+            undo: takes it back; None: what it did stands.
+            lasts: how many spans of `within` the step may take in all.
+            parks: a failure is put to an operator, before anything is taken back.
         """
         if undo is not None:
-            self._ledger.append(Undo(name, undo))
+            self.register(name, undo)
         else:
             self._standing.append(f"what {name} did")
-        return await self._say_around(name, self._attempt(name, act, timedelta(seconds=within), lasts))
+        return await self._insist(name, act, within, lasts, parks)
 
-    async def wait_for(self, name: str, act: Activity[T], *, within: float) -> T:
+    async def wait_for(self, name: str, act: Activity[T], *, within: float, parks: bool = False) -> T:
         """Do one step that changes nothing by itself, so that there is nothing to undo."""
-        return await self._say_around(name, self._attempt(name, act, timedelta(seconds=within), 1))
+        return await self._insist(name, act, within, 1, parks)
 
     def came_from(self, status: Status) -> bool:
         """Whether this was the instance's settled status before the operation: what an undo may bring back."""
-        return self._former is status
+        return self.former is status
 
-    def found(self, prepared: Prepared) -> None:
+    def observed(self, prepared: Prepared) -> None:
         """Note what the prepare step observed, for the steps and undos after it."""
         self._work = self.work.model_copy(update={"former_revision": prepared.former_revision})
 
@@ -131,9 +151,10 @@ class Saga:
         self._only_forward = True
         self._ready = ready
 
-    async def record(self, status: Status) -> None:
+    async def record(self, status: Status, *, upgrade_pending: bool = False) -> None:
         """Write the good end, however long that takes."""
         self._only_forward = True
+        self.upgrade_pending = upgrade_pending
         await uninterrupted(self._say_around("record", self._finish(status, Outcome.DONE, None)))
 
     @property
@@ -150,93 +171,131 @@ class Saga:
             raise RuntimeError("an operation without an end")
         return self._result
 
+    # What is asked of it from outside
+
     def progress(self) -> Progress:
         """The answer to the query."""
+        waiting = self.succession.waiting
         return Progress(
             request_id=self.request.request_id,
             kind=self.request.kind,
             outcome=self._outcome,
-            events=list(self._events),
-            now=self._step,
+            events=list(self.journal.events),
+            now=self.journal.step,
+            question=self.parking.question,
+            next=waiting.request_id if waiting else None,
         )
+
+    async def take_next(self, wanted: NextRequest) -> None:
+        """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
+
+        What asks for the same as this operation replaces nothing: it waits.
+        """
+        if wanted.replace and wanted.request.kind is not self.request.kind and self._main is not None:
+            self._replaced = True
+            self.parking.give_way(f"{wanted.request.kind} (request {wanted.request.request_id}) comes next")
+            self._main.cancel()
+        await self.succession.take(wanted)
 
     # The frame
 
     async def __aenter__(self) -> Saga:
+        self._main = asyncio.current_task()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if error is None:
-            return False
-        if isinstance(error, _Known):
-            return self._end_as_known()
-        if not isinstance(error, asyncio.CancelledError | FailureError):
+        if error is not None and not isinstance(error, _Known | asyncio.CancelledError | FailureError):
             return False  # A bug: the workflow task fails, the operation stays, and a mended worker carries on.
-        await uninterrupted(self._end_badly(error))
+        failure = await uninterrupted(self._end(error))
+        if failure is not None:
+            raise failure from None
         return True
 
-    def _end_as_known(self) -> bool:
-        self._outcome = self.result.outcome
-        if self._outcome is not Outcome.DONE:
-            raise _failure(self.result)
-        return True
+    async def _end(self, error: BaseException | None) -> ApplicationError | None:
+        """Bring the operation to its end; what it is to raise, None where it ended well."""
+        failure: ApplicationError | None = None
+        if isinstance(error, _Known):
+            self._outcome = self.result.outcome
+            if self._outcome is not Outcome.DONE:
+                failure = _failure(self.result)
+        elif error is not None:
+            failure = await self._end_badly(error)
+        await self.succession.hand_over()
+        return failure
 
-    async def _end_badly(self, error: BaseException) -> None:
-        cause = causes.cause_of(error, self._step)
+    async def _end_badly(self, error: BaseException) -> ApplicationError:
+        step = self.journal.step
+        cause = causes.cause_of(error, step)
         if self._work is None:
-            raise ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
-        cancelled = causes.is_cancelled(error)
-        workflow.set_current_details(f"**{self._step}** failed: {cause}")
+            return ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
+        workflow.set_current_details(f"**{step}** failed: {cause}")
         if causes.error_type(error) == "Superseded":
-            self._outcome = Outcome.SUPERSEDED
-            raise _failure(self._result_now(Status.ERROR, cause))
+            return self._superseded(cause)
+        left = await self._compensate()
         standing = [] if cause.code in NOTHING_OF_OURS else self._standing
-        left = [*await self._compensate(), *standing]
-        status, outcome = Status.ERROR, Outcome.CANCELLED if cancelled else Outcome.UNDONE
-        if left:
-            outcome, cause = Outcome.LEFT_BEHIND, with_leftovers(cause, left)
-        elif cancelled and self._former is not None:
-            status = self._former
+        if left or standing:
+            left = [*left, *standing, *await self._survey()]
+        undone = Undone(cause=cause, cancelled=causes.is_cancelled(error), left=left)
+        end = end_of(undone, self.work, self.former)
         try:
-            await self._finish(status, outcome, cause)
+            await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
         except ActivityError as late:
-            self._outcome = Outcome.SUPERSEDED
-            raise _failure(self._result_now(Status.ERROR, causes.cause_of(late, "record"))) from None
-        raise _failure(self.result)
+            return self._superseded(causes.cause_of(late, "record"))
+        return _failure(self.result)
+
+    def _superseded(self, cause: Cause) -> ApplicationError:
+        self._outcome = Outcome.SUPERSEDED
+        return _failure(self._result_now(Status.ERROR, cause))
 
     async def _compensate(self) -> list[str]:
         """Walk the ledger backwards; each undo is tried although another failed. Returns what is left behind."""
         left: list[str] = []
+        aborted = False
         while self._ledger:
             entry = self._ledger.pop()
-            self._say(entry.step, StepState.UNDOING)
-            try:
-                await workflow.execute_activity_method(
-                    entry.activity,
-                    self.work,
-                    start_to_close_timeout=timedelta(seconds=self.deadlines.longest) + GRACE,
-                    heartbeat_timeout=timedelta(seconds=10),
-                    retry_policy=UNDO_RETRY,
-                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                    summary=f"undo {entry.step} of {self.request.instance}",
-                )
-            except ActivityError as error:
-                cause = causes.cause_of(error, f"undo of {entry.step}")
-                if cause.code in NOTHING_OF_OURS:
-                    self._say(entry.step, StepState.UNDONE, cause.message)
-                    continue
-                self._say(entry.step, StepState.LEFT_BEHIND, str(cause))
-                left.append(f"{entry.step}: {cause.message}")
-            else:
-                self._say(entry.step, StepState.UNDONE)
+            cause = None if aborted else await self._undo(entry)
+            while cause is not None:
+                choice = await self.parking.ask(entry.step, cause, undo=True, within=self.deadlines.decision)
+                aborted = choice is Choice.ABORT
+                if choice is not Choice.RETRY:
+                    break
+                cause = await self._undo(entry)
+            if cause is not None or aborted:
+                why = cause.message if cause else "not undone, as was decided"
+                self.journal.say(entry.step, StepState.LEFT_BEHIND, why)
+                left.append(f"{entry.step}: {why}")
         return left
+
+    async def _undo(self, entry: Undo) -> Cause | None:
+        """Try one undo; why it failed, None where nothing is left of the step."""
+        self.journal.say(entry.step, StepState.UNDOING)
+        try:
+            undone = await calls.undo(entry.step, entry.activity, self.work, within=self.deadlines.longest)
+        except ActivityError as error:
+            cause = causes.cause_of(error, f"undo of {entry.step}")
+            if cause.code not in NOTHING_OF_OURS:
+                return cause
+            self.journal.say(entry.step, StepState.UNDONE, cause.message)
+        else:
+            self.journal.say(entry.step, StepState.UNDONE)
+            self._ready = undone if isinstance(undone, Ready) else self._ready
+        return None
+
+    async def _survey(self) -> list[str]:
+        """What this operation made that is still there, object by object; nothing where that cannot be told."""
+        try:
+            return await calls.attempt("survey", Namespaces.survey, self.work, within=60)
+        except ActivityError:
+            return []
 
     # Single steps
 
     async def _check(self) -> None:
-        admission = await self._quick(Checks.check, self.request, "check", at_most=CHECK_PATIENCE)
+        admission = await calls.quick(
+            "check", Checks.check, self.request, instance=self.request.instance, at_most=CHECK_PATIENCE
+        )
         self.deadlines = admission.deadlines
 
     async def _claim(self) -> None:
@@ -248,8 +307,9 @@ class Saga:
             namespace=namespace_of(self.request.instance),
             release=release_of(self.request.instance),
         )
-        claimed = await self._quick(Records.claim, wanted, "claim")
+        claimed = await calls.quick("claim", Records.claim, wanted, instance=self.request.instance)
         claim, self.deadlines = claimed.claim, claimed.deadlines
+        self.asks_before_undoing = claimed.on_upgrade_failure == "park"
         refused = refusal(claim, self.request)
         if refused is not None:
             raise ApplicationError(refused.message, refused, type="Refused", non_retryable=True)
@@ -257,26 +317,29 @@ class Saga:
             self._result = stored_result(claim.operation)
             raise _Known
         if claim.instance is not None:
-            self._former = claim.former
-            self._work = _work(self.request, claim.instance)
+            self.former, self.found = claim.former, claim.found
+            self.upgrade_pending = claim.instance.upgrade_pending
+            self._work = work_of(self.request, claim.instance, claim.former_plan)
 
-    async def _attempt(self, name: str, act: Activity[T], within: timedelta, lasts: int) -> T:
-        return await workflow.execute_activity_method(
-            act,
-            self.work,
-            start_to_close_timeout=within + GRACE,
-            schedule_to_close_timeout=within * lasts + GRACE * 2,
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=RETRY,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"{name} {self.request.instance}",
-        )
+    async def _insist(self, name: str, act: Activity[T], within: float, lasts: int, parks: bool) -> T:
+        """Do a step, again for as long as an operator says so."""
+        while True:
+            try:
+                return await self._say_around(name, calls.attempt(name, act, self.work, within=within, lasts=lasts))
+            except ActivityError as error:
+                cause = causes.cause_of(error, name)
+                ended = causes.is_cancelled(error) or causes.error_type(error) == "Superseded" or self._replaced
+                if not parks or ended or cause.code in NOTHING_OF_OURS:
+                    raise
+                choice = await self.parking.ask(name, cause, undo=False, within=self.deadlines.decision)
+                if choice is not Choice.RETRY:
+                    raise
 
-    async def _finish(self, status: Status, outcome: Outcome, cause: Cause | None) -> None:
+    async def _finish(self, status: Status, outcome: Outcome, cause: Cause | None, *, plan: str | None = None) -> None:
         """Write the end in both rows, for as long as it takes, and take the result from the row as reread."""
         ready = self._ready
         if outcome is Outcome.DONE:
-            self._say("record", StepState.DONE)
+            self.journal.say("record", StepState.DONE)
         ending = Ending(
             request_id=self.request.request_id,
             instance=self.request.instance,
@@ -286,9 +349,12 @@ class Saga:
             url=ready.url if ready else None,
             revision=ready.revision if ready else None,
             cause=cause,
-            steps=self._events,
+            steps=self.journal.events,
+            decisions=self.parking.decided,
+            plan=plan,
+            upgrade_pending=self.upgrade_pending,
         )
-        row: Instance = await self._quick(Records.finish, ending, "record")
+        row: Instance = await calls.quick("record", Records.finish, ending, instance=self.request.instance)
         self._outcome = outcome
         self._result = self._result_now(row.status, cause, row)
 
@@ -303,72 +369,29 @@ class Saga:
             url=row.url if row else None,
             revision=row.revision if row else None,
             cause=cause,
-            steps=list(self._events),
-        )
-
-    async def _quick(
-        self, act: Callable[[Any, Any], Awaitable[T]], argument: Any, name: str, *, at_most: timedelta | None = None
-    ) -> T:
-        """One fast call as a local activity; after `QUICK` of failure as a normal one, tried until it is done."""
-        try:
-            return await workflow.execute_local_activity_method(
-                act,
-                argument,
-                # No start_to_close_timeout: its timer outlives the activity, and panics in the SDK when a worker stops.
-                schedule_to_close_timeout=QUICK,
-                retry_policy=RETRY,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            )
-        except ActivityError as error:
-            found = causes.application_error(error)
-            if causes.is_cancelled(error) or (found is not None and found.non_retryable):
-                raise
-        return await workflow.execute_activity_method(
-            act,
-            argument,
-            start_to_close_timeout=timedelta(seconds=60),
-            schedule_to_close_timeout=at_most,
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=RETRY,
-            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"{name} {self.request.instance}",
+            steps=list(self.journal.events),
+            decisions=list(self.parking.decided),
         )
 
     # What people see
 
     async def _say_around(self, step: str, doing: Coroutine[Any, Any, T]) -> T:
-        self._step = step
-        if workflow.cancellation_reason() is not None and not self._only_forward:
+        self.journal.step = step
+        if (self._replaced or workflow.cancellation_reason() is not None) and not self._only_forward:
             # A completion and a cancellation in the same task lose the cancellation: it is looked for between steps.
             doing.close()
             raise asyncio.CancelledError
-        self._say(step, StepState.STARTED)
+        self.journal.say(step, StepState.STARTED)
         try:
             done = await doing
         except _Known:
             raise
         except (FailureError, asyncio.CancelledError) as error:
-            self._say(step, StepState.FAILED, str(causes.cause_of(error, step)))
+            self.journal.say(step, StepState.FAILED, str(causes.cause_of(error, step)))
             raise
         if step != "record":
-            self._say(step, StepState.DONE)
+            self.journal.say(step, StepState.DONE)
         return done
-
-    def _say(self, step: str, state: StepState, detail: str = "") -> None:
-        self._events.append(StepEvent(step=step, state=state, at=workflow.now(), detail=detail))
-
-
-def _work(request: Request, row: Instance) -> Work:
-    return Work(
-        request_id=request.request_id,
-        kind=request.kind,
-        instance=row.name,
-        tenant=row.tenant,
-        plan=row.plan,
-        namespace=row.namespace,
-        release=row.release,
-        generation=row.generation,
-    )
 
 
 def _failure(result: OperationResult) -> ApplicationError:

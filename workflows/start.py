@@ -5,11 +5,14 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from ..activities.namespaces import Namespaces
+    from ..activities.releases import Releases
     from ..activities.workloads import Workloads
     from ..model.instance import Status
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .saga import Saga
 
 
 @workflow.defn(name="Start")
@@ -18,12 +21,24 @@ class Start(Operation):
 
     @workflow.run
     async def run(self, request: Request) -> OperationResult:
-        """Claim, scale up, ready, record."""
+        """Claim, scale up (or release, where it was upgraded while it was stopped), ready, record."""
         async with self.saga as saga:
             await saga.claim()
+            await bring_up(saga)
             time = saga.deadlines
-            undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
-            await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
             saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result
+
+
+async def bring_up(saga: Saga) -> None:
+    """What ran before the stop, or what it was upgraded to since, gets its pods; the undo stops it again."""
+    time = saga.deadlines
+    undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
+    if not saga.upgrade_pending:
+        await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
+        return
+    if undo is not None:
+        saga.register("scale-up", undo)
+    saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
+    await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)

@@ -23,8 +23,8 @@ class Uninstall(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
-            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2)
-            await saga.wait_for("gone", Workloads.gone, within=time.gone)
+            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+            await saga.wait_for("gone", Workloads.gone, within=time.gone, parks=True)
             saga.point_of_no_return()
             await saga.record(Status.UNINSTALLED)
         return self.saga.result

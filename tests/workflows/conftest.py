@@ -18,6 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.client import Innkeeper, OperationHandle
+from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
@@ -157,6 +158,7 @@ async def world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
         cluster=world.cluster,
         helm=world.helm,
         database=world.database,
+        desk=TemporalDesk(environment.client, TASK_QUEUE),
         catalog=catalog.parse(CATALOG, folder=""),
         operator_namespace=OPERATORS,
     )

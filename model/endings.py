@@ -1,0 +1,65 @@
+"""How an operation that did not come to what was asked ends: pure, from what went wrong and what could be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .errors import LONGEST_TEXT, Cause
+from .instance import Kind, Status
+from .messages import Outcome, Work
+
+NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
+"""Codes of causes which say that there is nothing of the operation's to take back."""
+
+
+class Undone(NamedTuple):
+    """What is known when the ledger has been walked."""
+
+    cause: Cause
+    cancelled: bool
+    """Somebody asked for it: nothing failed."""
+    left: Sequence[str]
+    """What stands although it should not, for people; empty where all was taken back."""
+
+
+class End(NamedTuple):
+    """What the rows are to say."""
+
+    status: Status
+    outcome: Outcome
+    cause: Cause
+    plan: str | None
+    """The plan that the instance goes back to; None: the row's stays."""
+
+
+def end_of(undone: Undone, work: Work, former: Status | None) -> End:
+    """The end of an operation that failed or was cancelled.
+
+    Args:
+        undone: what went wrong, and what is left of it.
+        work: what the operation worked on.
+        former: the instance's settled status before it, None where it made the instance.
+    """
+    if undone.left:
+        return End(Status.ERROR, Outcome.LEFT_BEHIND, _with_leftovers(undone.cause, undone.left), None)
+    outcome = Outcome.CANCELLED if undone.cancelled else Outcome.UNDONE
+    # An upgrade that was taken back has been found ready again; other operations' failures say that something is
+    # wrong with the instance itself.
+    as_before = undone.cancelled or (work.kind is Kind.UPGRADE and undone.cause.code not in NOTHING_OF_OURS)
+    status = former if former is not None and as_before else Status.ERROR
+    return End(status, outcome, undone.cause, work.former_plan if _ran_before(work) else None)
+
+
+def _ran_before(work: Work) -> bool:
+    return work.kind is Kind.UPGRADE or (work.kind is Kind.PROVISION and work.former_revision is not None)
+
+
+def _with_leftovers(cause: Cause, left: Sequence[str]) -> Cause:
+    told = "; ".join(left)
+    return cause.model_copy(
+        update={
+            "message": f"{cause.message}. Left behind: {told}"[:LONGEST_TEXT],
+            "fix": f"{cause.fix} Ask for a repair or an uninstall of the instance when the cause is gone.".strip(),
+        }
+    )

@@ -1,0 +1,103 @@
+"""How workflows call activities: for how long, how often, and which of them as fast local ones."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Concatenate, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from ..model.messages import Work
+
+from . import causes
+
+T = TypeVar("T")
+Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
+
+QUICK = timedelta(seconds=10)
+"""How long a single fast call is tried as a local activity, before it becomes one that the UI shows and can pause."""
+
+GRACE = timedelta(seconds=10)
+"""Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
+
+HEARTBEAT = timedelta(seconds=10)
+
+RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+
+UNDO_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30), maximum_attempts=30
+)
+"""About a quarter of an hour of attempts before an operator is asked.
+
+Attempts are counted and not time: an undo that waits for a worker has not failed.
+"""
+
+
+async def attempt(name: str, act: Activity[T], work: Work, *, within: float, lasts: int = 1) -> T:
+    """One step: `within` seconds an attempt, `lasts` such spans in all."""
+    span = timedelta(seconds=within)
+    return await workflow.execute_activity_method(
+        act,
+        work,
+        start_to_close_timeout=span + GRACE,
+        schedule_to_close_timeout=span * lasts + GRACE * 2,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"{name} {work.instance}",
+    )
+
+
+async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
+    """One undo: attempts of `within` seconds, until `UNDO_RETRY` is used up."""
+    return await workflow.execute_activity_method(
+        act,
+        work,
+        start_to_close_timeout=timedelta(seconds=within) + GRACE,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=UNDO_RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"undo {name} of {work.instance}",
+    )
+
+
+async def quick(
+    name: str,
+    act: Callable[[Any, Any], Awaitable[T]],
+    argument: Any,
+    *,
+    instance: str,
+    at_most: timedelta | None = None,
+) -> T:
+    """One fast call as a local activity; after `QUICK` of failure as a normal one, tried until it is done.
+
+    Args:
+        at_most: how long the normal one is tried; None: for ever.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            act,
+            argument,
+            # No start_to_close_timeout: its timer outlives the activity, and panics in the SDK when a worker stops.
+            schedule_to_close_timeout=QUICK,
+            retry_policy=RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+    except ActivityError as error:
+        found = causes.application_error(error)
+        if causes.is_cancelled(error) or (found is not None and found.non_retryable):
+            raise
+    return await workflow.execute_activity_method(
+        act,
+        argument,
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=at_most,
+        heartbeat_timeout=HEARTBEAT,
+        retry_policy=RETRY,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"{name} {instance}",
+    )

@@ -1,0 +1,58 @@
+"""What people see of an operation: its step events, and the details that Temporal's UI shows beside a run."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from ..model.messages import Choice, Question, StepEvent, StepState
+    from ..model.names import workflow_id_of
+
+_MEANING = {
+    (Choice.RETRY, False): "try the step again",
+    (Choice.ABORT, False): "give up, and take back what can be taken back",
+    (Choice.RETRY, True): "try the undo again",
+    (Choice.SKIP, True): "leave behind what it should have undone, and go on with the other undos",
+    (Choice.ABORT, True): "leave behind everything that is still to be undone",
+}
+
+
+class Journal:
+    """The events of one operation, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[StepEvent] = []
+        self.step = ""
+        """The step that runs, or ran last."""
+
+    def say(self, step: str, state: StepState, detail: str = "") -> None:
+        """Add an event."""
+        self.events.append(StepEvent(step=step, state=state, at=workflow.now(), detail=detail))
+
+
+def question_in_markdown(question: Question, instance: str) -> str:
+    """The question with the exact commands that answer it, for Temporal's UI."""
+    what = f"the undo of {question.step} keeps failing" if question.undo else f"{question.step} cannot go on"
+    cause = question.cause
+    lines = [f"### Parked: {what}", "", cause.message]
+    lines += [f"- object: `{cause.object}`"] if cause.object else []
+    lines += [f"- fix: {cause.fix}"] if cause.fix else []
+    lines += [
+        f"- without an answer by {question.answer_by:%Y-%m-%d %H:%M:%S} UTC: **{question.otherwise}**",
+        "",
+        "| answer | meaning | command |",
+        "| --- | --- | --- |",
+    ]
+    for choice in question.choices:
+        command = f"innkeeper decide {instance} {choice} --question {question.id}"
+        lines.append(f"| {choice} | {_MEANING[choice, question.undo]} | `{command}` |")
+    payload = f'{{"choice":"{question.choices[0]}","operator":"YOUR NAME","question":"{question.id}"}}'
+    lines += [
+        "",
+        "Or in this page by the update `decide`, or with Temporal's own command line:",
+        "",
+        "```",
+        f"temporal workflow update execute --workflow-id {workflow_id_of(instance)} --name decide --input '{payload}'",
+        "```",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""Repair: an instance whose operation was lost, or whose cluster was changed by hand, is brought where it should be."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from ..activities.namespaces import Namespaces
+    from ..activities.releases import Releases
+    from ..activities.workloads import Workloads
+    from ..model import repair
+    from ..model.instance import Status
+    from ..model.messages import OperationResult, Request
+
+from .operation import Operation
+from .saga import Saga
+
+
+@workflow.defn(name="Repair")
+class Repair(Operation):
+    """Finishes what a lost operation began; where none was lost, holds the instance to its row."""
+
+    @workflow.run
+    async def run(self, request: Request) -> OperationResult:
+        """Claim, then the steps of the operation that leads to the goal, record."""
+        async with self.saga as saga:
+            await saga.claim()
+            goal = repair.goal(saga.found, saga.former)
+            match goal:
+                case Status.STOPPED:
+                    await _hold_stopped(saga)
+                case Status.UNINSTALLED:
+                    await _uninstall(saga)
+                case Status.PURGED:
+                    await _purge(saga)
+                case _:
+                    await _bring_up(saga)
+            await saga.record(goal, upgrade_pending=goal is Status.STOPPED and saga.upgrade_pending)
+        return self.saga.result
+
+
+async def _bring_up(saga: Saga) -> None:
+    time = saga.deadlines
+    saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
+    if saga.work.former_revision is None or saga.upgrade_pending or repair.changes_release(saga.found):
+        await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)
+    else:
+        await saga.step("scale-up", Workloads.scale_up, within=time.prepare)
+    saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
+
+
+async def _hold_stopped(saga: Saga) -> None:
+    time = saga.deadlines
+    # A lost upgrade of a stopped instance had nothing to do but to be remembered.
+    saga.upgrade_pending = saga.upgrade_pending or saga.found is Status.UPGRADING
+    await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
+    await saga.wait_for("gone", Workloads.gone, within=time.gone)
+    saga.point_of_no_return()
+
+
+async def _uninstall(saga: Saga) -> None:
+    time = saga.deadlines
+    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+    await saga.wait_for("gone", Workloads.gone, within=time.gone, parks=True)
+    saga.point_of_no_return()
+
+
+async def _purge(saga: Saga) -> None:
+    time = saga.deadlines
+    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+    await saga.step("delete-namespace", Namespaces.delete, within=time.gone, parks=True)
+    saga.point_of_no_return()

@@ -1,0 +1,42 @@
+"""Upgrade: from what runs to another plan, chart version or values, or back to what ran."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from ..activities.namespaces import Namespaces
+    from ..activities.releases import Releases
+    from ..activities.workloads import Workloads
+    from ..model.instance import Status
+    from ..model.messages import OperationResult, Request
+
+from .operation import Operation
+
+
+@workflow.defn(name="Upgrade")
+class Upgrade(Operation):
+    """Brings an instance to what the catalog says now. Of a stopped one it stores the wish, which start applies."""
+
+    @workflow.run
+    async def run(self, request: Request) -> OperationResult:
+        """Check, claim, prepare, release, ready, record."""
+        async with self.saga as saga:
+            await saga.check()
+            await saga.claim()
+            if saga.came_from(Status.STOPPED):
+                await saga.record(Status.STOPPED, upgrade_pending=True)
+                return saga.result
+            time, asks = saga.deadlines, saga.asks_before_undoing
+            if saga.came_from(Status.RUNNING):
+                # Done last when all is taken back: what ran must be found ready before the row says so.
+                saga.register("settle", Workloads.ready)
+            saga.observed(
+                await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare)
+            )
+            await saga.step(
+                "release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2, parks=asks
+            )
+            saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready, parks=asks))
+            await saga.record(Status.RUNNING)
+        return self.saga.result
