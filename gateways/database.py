@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -28,11 +28,13 @@ from .record_checks import check_claim, check_ending, place_of, storable
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 1
+SCHEMA = 2
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 _LONGEST_PAGE = 999
 """Supabase answers 1,000 rows at the most (`max_rows`), and one more than the page shows whether there are more."""
+
+_TRANSITIONAL = [status.value for status in Status if not status.settled]
 
 _MIGRATE = "apply the migrations in supabase/migrations to this project (supabase db push)"
 _KEY = "set INNKEEPER_SUPABASE_KEY to the project's secret (service role) key"
@@ -44,6 +46,14 @@ M = TypeVar("M", bound=BaseModel)
 
 class _Query(Protocol):
     async def execute(self) -> Any: ...
+
+
+class _Cut(_Query, Protocol):
+    """A query that can be cut into pages."""
+
+    def gt(self, column: str, value: Any) -> Self: ...
+    def order(self, column: str) -> Self: ...
+    def limit(self, size: int) -> Self: ...
 
 
 class SupabaseRows:
@@ -107,17 +117,17 @@ class SupabaseRows:
 
     async def instances(self, page: Page, *, tenant: str | None = None, status: Status | None = None) -> InstancePage:
         """Instances of one tenant or all, in one status or all, by name."""
-        size = min(page.limit, _LONGEST_PAGE)
         query = self._client.table("instances").select("*")
         if tenant is not None:
             query = query.eq("tenant", storable(tenant))
         if status is not None:
             query = query.eq("status", status.value)
-        if page.after is not None:
-            query = query.gt("name", storable(page.after))
-        found = await self._rows(query.order("name").limit(size + 1))
-        items = [_read(Instance, row) for row in found[:size]]
-        return InstancePage(items=items, next=items[-1].name if len(found) > size else None)
+        return await self._by_name(query, page)
+
+    async def in_transition(self, page: Page, *, before: datetime) -> InstancePage:
+        """Instances in a transitional status whose row was last written before a time, by name."""
+        query = self._client.table("instances").select("*").in_("status", _TRANSITIONAL)
+        return await self._by_name(query.lt("updated_at", before.astimezone(UTC).isoformat()), page)
 
     async def operation(self, request_id: str) -> OperationRecord | None:
         """The operation that a request id names."""
@@ -138,6 +148,15 @@ class SupabaseRows:
         found = await self._rows(query.order("seq", desc=True).limit(size + 1))
         items = [_read(OperationRecord, row) for row in found[:size]]
         return OperationPage(items=items, next=str(found[size - 1]["seq"]) if len(found) > size else None)
+
+    async def _by_name(self, query: _Cut, page: Page) -> InstancePage:
+        """One page of the instances that a query names."""
+        size = min(page.limit, _LONGEST_PAGE)
+        if page.after is not None:
+            query = query.gt("name", storable(page.after))
+        found = await self._rows(query.order("name").limit(size + 1))
+        items = [_read(Instance, row) for row in found[:size]]
+        return InstancePage(items=items, next=items[-1].name if len(found) > size else None)
 
     async def _rows(self, query: _Query) -> list[dict[str, Any]]:
         answer = await self._send(query)
@@ -172,7 +191,7 @@ class SupabaseDatabase(SupabaseRows):
         """Claim an instance for an operation.
 
         Raises:
-            BadInput: an instance is to be made without a tenant or a plan.
+            BadInput: an instance is to be made without a tenant or a plan, or the plan has no name.
             Unreachable: no answer; the claim may have happened, and repeating it says so.
             Forbidden: the key does not have a worker's rights.
             Permanent: the migrations are missing.
@@ -202,6 +221,8 @@ class SupabaseDatabase(SupabaseRows):
             verdict=Verdict(answer["verdict"]),
             generation=answer.get("generation") or 0,
             former=answer.get("former"),
+            found=answer.get("found"),
+            former_plan=answer.get("former_plan"),
             instance=None if instance is None else _read(Instance, instance),
             operation=None if operation is None else _read(OperationRecord, operation),
         )
@@ -210,7 +231,7 @@ class SupabaseDatabase(SupabaseRows):
         """Write an operation's end and return the row as reread.
 
         Raises:
-            BadInput: the status or the outcome is not one to end with.
+            BadInput: the status or the outcome is not one to end with, or the plan has no name.
             Superseded: the instance's generation is no longer this operation's.
             Unreachable: no answer; the write may have happened, and may be repeated.
             Forbidden: the key does not have a worker's rights.

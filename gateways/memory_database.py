@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from innkeeper.model.errors import Superseded
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
-from innkeeper.model.messages import OperationRecord, Outcome
+from innkeeper.model.messages import OperationRecord, Outcome, Request
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
 
 from .faults import Faults
@@ -33,7 +33,6 @@ class MemoryDatabase:
         """Instances by name."""
         self.records: dict[str, OperationRecord] = {}
         """Operations by request id, in the order of their claims."""
-        self._former: dict[str, Status | None] = {}
         self._clock = clock
 
     async def ping(self) -> None:
@@ -49,15 +48,12 @@ class MemoryDatabase:
     async def instances(self, page: Page, *, tenant: str | None = None, status: Status | None = None) -> InstancePage:
         """Instances of one tenant or all, in one status or all, by name."""
         async with self.faults.around("db.instances"):
-            found = [
-                self.rows[name]
-                for name in sorted(self.rows)
-                if (page.after is None or name > page.after)
-                and tenant in (None, self.rows[name].tenant)
-                and status in (None, self.rows[name].status)
-            ]
-            items = found[: page.limit]
-            return InstancePage(items=items, next=items[-1].name if len(found) > page.limit else None)
+            return self._by_name(page, lambda row: tenant in (None, row.tenant) and status in (None, row.status))
+
+    async def in_transition(self, page: Page, *, before: datetime) -> InstancePage:
+        """Instances in a transitional status whose row was last written before a time, by name."""
+        async with self.faults.around("db.in_transition"):
+            return self._by_name(page, lambda row: not row.status.settled and row.updated_at < before)
 
     async def operation(self, request_id: str) -> OperationRecord | None:
         """The operation that a request id names."""
@@ -94,12 +90,22 @@ class MemoryDatabase:
         """Write an operation's end and return the row.
 
         Raises:
-            BadInput: the status or the outcome is not one to end with.
+            BadInput: the status or the outcome is not one to end with, or the plan has no name.
             Superseded: the instance's generation is no longer this operation's.
         """
         check_ending(ending)
         async with self.faults.around("db.finish"):
             return self._finished(Ending.model_validate(storable(ending.model_dump(mode="json"))))
+
+    def _by_name(self, page: Page, wanted: Callable[[Instance], bool]) -> InstancePage:
+        """One page of the instances that are wanted."""
+        found = [
+            self.rows[name]
+            for name in sorted(self.rows)
+            if (page.after is None or name > page.after) and wanted(self.rows[name])
+        ]
+        items = found[: page.limit]
+        return InstancePage(items=items, next=items[-1].name if len(found) > page.limit else None)
 
     def _known(self, claim: ClaimRequest) -> Claim | None:
         """The answer to a request id that was claimed before."""
@@ -112,10 +118,16 @@ class MemoryDatabase:
         if running:
             record = record.model_copy(update={"workflow_id": claim.workflow_id, "run_id": claim.run_id})
             self.records[record.id] = record
+        return self._answer(Verdict.CLAIMED if running else Verdict.FINISHED, record)
+
+    def _answer(self, verdict: Verdict, record: OperationRecord) -> Claim:
+        """What is said of an operation that has a record."""
         return Claim(
-            verdict=Verdict.CLAIMED if running else Verdict.FINISHED,
+            verdict=verdict,
             generation=record.generation,
-            former=self._former[record.id],
+            former=record.former,
+            found=record.found,
+            former_plan=record.former_plan,
             instance=self.rows[record.instance],
             operation=record,
         )
@@ -136,16 +148,17 @@ class MemoryDatabase:
     def _claimed(self, claim: ClaimRequest) -> Claim:
         """Raise the generation and write the operation; the claim is legal."""
         request, transition, now = claim.request, TRANSITIONS[claim.request.kind], self._clock()
+        row = self.rows.get(request.instance)
+        found = None if row is None else self._met(row)
         for record in self.records.values():
             if record.instance == request.instance and record.outcome is Outcome.RUNNING:
                 self.records[record.id] = record.model_copy(update={"outcome": Outcome.SUPERSEDED, "ended_at": now})
-        row = self.rows.get(request.instance)
-        former = None if row is None else row.settled or Status.ERROR
         tenant = request.tenant or (row.tenant if row else "")
         self.rows[request.instance] = after = Instance(
             name=request.instance,
             tenant=tenant,
-            plan=row.plan if row and not transition.creates else request.plan or "",
+            plan=_plan(row, request),
+            upgrade_pending=row is not None and row.upgrade_pending,
             namespace=row.namespace if row and not transition.creates else claim.namespace,
             release=row.release if row and not transition.creates else claim.release,
             status=transition.during,
@@ -156,24 +169,32 @@ class MemoryDatabase:
             created_at=row.created_at if row and row.tenant == tenant else now,
             updated_at=now,
         )
-        record = OperationRecord(
+        self.records[request.request_id] = record = OperationRecord(
             id=request.request_id,
             kind=request.kind,
             instance=request.instance,
             tenant=tenant,
             generation=after.generation,
             digest=request.digest,
+            former=None if row is None else row.settled or Status.ERROR,
+            found=found,
+            former_plan=row.plan if row and row.tenant == tenant else None,
             outcome=Outcome.RUNNING,
             asked_by=storable(request.asked_by),
             workflow_id=claim.workflow_id,
             run_id=claim.run_id,
             started_at=now,
         )
-        self.records[record.id] = record
-        self._former[record.id] = former
-        return Claim(
-            verdict=Verdict.CLAIMED, generation=after.generation, former=former, instance=after, operation=record
-        )
+        return self._answer(Verdict.CLAIMED, record)
+
+    def _met(self, row: Instance) -> Status:
+        """The row's status; a repair that was lost counts as what it had met itself."""
+        if row.status is not Status.REPAIRING:
+            return row.status
+        for _, record in _newest_first(self.records.values()):
+            if record.instance == row.name and record.kind is Kind.REPAIR and record.outcome is Outcome.RUNNING:
+                return record.found or row.settled or Status.ERROR
+        return row.settled or Status.ERROR
 
     def _finished(self, ending: Ending) -> Instance:
         """Write the row and the record."""
@@ -197,6 +218,7 @@ class MemoryDatabase:
                 "revision": ending.revision,
                 "cause": ending.cause,
                 "steps": ending.steps,
+                "decisions": ending.decisions,
                 "ended_at": record.ended_at or now,
             }
         )
@@ -204,6 +226,8 @@ class MemoryDatabase:
             update={
                 "status": ending.status,
                 "settled": ending.status,
+                "plan": ending.plan or row.plan,
+                "upgrade_pending": ending.upgrade_pending,
                 "url": ending.url if done else row.url,
                 "revision": ending.revision if done else row.revision,
                 "cause": ending.cause if ending.status is Status.ERROR else None,
@@ -215,6 +239,12 @@ class MemoryDatabase:
 
 def _owned(row: Instance, tenant: str | None) -> bool:
     return tenant is None or tenant == row.tenant
+
+
+def _plan(row: Instance | None, request: Request) -> str:
+    """The plan after a claim: the one that is wanted from now on."""
+    wanted = request.plan if TRANSITIONS[request.kind].creates or request.kind is Kind.UPGRADE else None
+    return wanted or (row.plan if row else "")
 
 
 def _newest_first(records: Iterable[T]) -> list[tuple[int, T]]:

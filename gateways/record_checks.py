@@ -16,25 +16,31 @@ def check_claim(claim: ClaimRequest) -> None:
     """Refuse a claim that could not be written.
 
     Raises:
-        BadInput: an instance is to be made without a tenant or a plan.
+        BadInput: an instance is to be made without a tenant or a plan, or the plan has no name.
     """
-    if not TRANSITIONS[claim.request.kind].creates:
-        return
-    for field, value in (("tenant", claim.request.tenant), ("plan", claim.request.plan)):
-        if not value:
-            raise BadInput(field, value, "is missing", fix=f"name the instance's {field} in the request")
+    request, creates = claim.request, TRANSITIONS[claim.request.kind].creates
+    if creates and not request.tenant:
+        raise _missing("tenant", request.tenant)
+    if request.plan == "" or (creates and request.plan is None):
+        raise _missing("plan", request.plan)
 
 
 def check_ending(ending: Ending) -> None:
     """Refuse an ending that would leave the row in transition.
 
     Raises:
-        BadInput: the status is a transitional one, or the outcome says that the operation runs.
+        BadInput: the status is a transitional one, the outcome says that the operation runs, or the plan has no name.
     """
     if not ending.status.settled:
         raise BadInput("status", ending.status.value, "is no status to end in", fix="end in a settled status")
     if ending.outcome is Outcome.RUNNING:
         raise BadInput("outcome", ending.outcome.value, "is no outcome to end with", fix="say how it ended")
+    if ending.plan == "":
+        raise _missing("plan", ending.plan)
+
+
+def _missing(field: str, value: str | None) -> BadInput:
+    return BadInput(field, value, "is missing", fix=f"name the instance's {field}")
 
 
 def place_of(cursor: str) -> int:

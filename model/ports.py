@@ -232,7 +232,7 @@ class Claim(Message):
     A lost repair counts as what it had met itself.
     """
     former_plan: str | None = None
-    """The plan before this operation, None where it made the instance."""
+    """The plan before this operation, None where it made the instance or took over the name of a purged one."""
     instance: Instance | None = None
     operation: OperationRecord | None = None
 

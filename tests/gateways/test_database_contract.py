@@ -32,16 +32,19 @@ async def test_a_first_provision_makes_the_row_and_the_operation(desk: Desk) -> 
     request = desk.request(Kind.PROVISION)
     claim = await desk.ask(request, run_id="run-1")
     assert (claim.verdict, claim.generation, claim.former) == (Verdict.CLAIMED, 1, None)
+    assert (claim.found, claim.former_plan) == (None, None)
     row, record = await desk.row(), await desk.record(request.request_id)
     assert claim.instance == row
     assert claim.operation == record
     assert (row.tenant, row.plan, row.status, row.settled) == (desk.tenant, "starter", Status.PROVISIONING, None)
+    assert row.upgrade_pending is False
     assert (row.namespace, row.release, row.cluster) == (namespace_of(desk.name), desk.name, "default")
     assert row.created_at.tzinfo is not None
     assert abs((datetime.now(UTC) - row.created_at).total_seconds()) < 60
     assert (record.kind, record.instance, record.tenant) == (Kind.PROVISION, desk.name, desk.tenant)
     assert (record.digest, record.outcome, record.status) == (request.digest, Outcome.RUNNING, None)
     assert (record.workflow_id, record.run_id, record.asked_by) == (f"instance/{desk.name}", "run-1", "a test")
+    assert (record.former, record.found, record.former_plan, record.decisions) == (None, None, None, [])
     assert record.ended_at is None
 
 

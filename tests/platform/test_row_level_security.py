@@ -106,9 +106,11 @@ async def test_a_tenants_view_leaves_the_workings_out(lite: SupabaseLite, alice:
         [instance] = (await client.get("/my_instances")).json()
         [operation] = (await client.get("/my_operations")).json()
         [overview] = (await client.get("/instance_overview")).json()
-    assert (instance["status"], instance["busy"]) == ("running", False)
-    assert not {"workflow_id", "run_id", "digest", "asked_by", "generation"} & (set(operation) | set(instance))
+    assert (instance["status"], instance["busy"], instance["upgrade_pending"]) == ("running", False, False)
+    workings = {"workflow_id", "run_id", "digest", "asked_by", "generation", "found", "former_plan", "decisions"}
+    assert not workings & (set(operation) | set(instance))
     assert (overview["last_operation"], overview["last_outcome"]) == (alice.request_id, "done")
+    assert overview["upgrade_pending"] is False
 
 
 async def test_what_users_say_of_themselves_makes_them_nobody_else(lite: SupabaseLite, alice: Account) -> None:
@@ -187,6 +189,9 @@ async def test_only_the_service_role_calls_the_functions(
         "revision": None,
         "cause": None,
         "steps": [],
+        "decisions": [],
+        "plan": "big",
+        "upgrade_pending": True,
     }
     async with as_user(lite, alice.token if signed_in else None) as client:
         for function, arguments in (("claim", claim), ("finish", finish), ("schema", {})):

@@ -23,10 +23,13 @@ class Desk:
     tenant: str = field(default_factory=lambda: f"t-{secrets.token_hex(6)}")
 
     def request(self, kind: Kind, **other: Any) -> Request:
-        told: dict[str, Any] = {"request_id": secrets.token_hex(8), "tenant": self.tenant, "asked_by": "a test"}
-        return Request(
-            kind=kind, instance=self.name, plan="starter" if kind is Kind.PROVISION else None, **told | other
-        )
+        told: dict[str, Any] = {
+            "request_id": secrets.token_hex(8),
+            "tenant": self.tenant,
+            "plan": "starter" if kind is Kind.PROVISION else None,
+            "asked_by": "a test",
+        }
+        return Request(kind=kind, instance=self.name, **told | other)
 
     async def claim(self, kind: Kind, *, run_id: str = "run", **other: Any) -> Claim:
         return await self.ask(self.request(kind, **other), run_id=run_id)
