@@ -229,7 +229,7 @@ class MemoryDatabase:
                 "plan": ending.plan or row.plan,
                 "upgrade_pending": ending.upgrade_pending,
                 "url": ending.url if done else row.url,
-                "revision": ending.revision if done else row.revision,
+                "revision": ending.revision if done else ending.revision or row.revision,
                 "cause": ending.cause if ending.status is Status.ERROR else None,
                 "updated_at": now,
             }

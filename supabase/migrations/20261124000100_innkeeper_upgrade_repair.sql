@@ -217,7 +217,9 @@ begin
       upgrade_pending = coalesce(innkeeper_finish.upgrade_pending, held.upgrade_pending),
       -- An operation that did not come to what was asked knows of no other address than the one that stands.
       url = case when innkeeper_finish.outcome = 'done' then innkeeper_finish.url else held.url end,
-      revision = case when innkeeper_finish.outcome = 'done' then innkeeper_finish.revision else held.revision end,
+      -- An upgrade that was taken back runs in a new revision of Helm's.
+      revision = case when innkeeper_finish.outcome = 'done' then innkeeper_finish.revision
+                      else coalesce(innkeeper_finish.revision, held.revision) end,
       cause = case when innkeeper_finish.status = 'error' then innkeeper_finish.cause end
     where name = held.name
     returning * into held;

@@ -49,6 +49,13 @@ CATALOG = {
         },
         "crowded": {"chart": {"path": "room"}, "values": {"replicas": 3}},
         "cramped": {"chart": {"path": "room"}, "quota": {"pods": 1}},
+        "narrow": {"chart": {"path": "room"}, "values": {"replicas": 3}, "quota": {"pods": 2}},
+        "careful": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "quota": {"pods": 2},
+            "on_upgrade_failure": "park",
+        },
         "broken": {"chart": {"path": "broken"}},
     }
 }
