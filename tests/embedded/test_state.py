@@ -92,6 +92,19 @@ def test_the_cache_is_filled_once_from_a_packed_binary(tmp_path: Path, monkeypat
     assert subprocess.check_output([cache.control_plane()]) == b"control plane\n"
 
 
+def test_a_database_of_other_migrations_is_another_one(tmp_path: Path) -> None:
+    (tmp_path / "1_first.sql").write_text("create table a ();")
+    names = [cache.database(tmp_path)]
+    (tmp_path / "2_second.sql").write_text("create table b ();")
+    names.append(cache.database(tmp_path))
+    (tmp_path / "2_second.sql").write_text("create table c ();")
+    names.append(cache.database(tmp_path))
+    (tmp_path / "2_second.sql").rename(tmp_path / "3_second.sql")
+    names.append(cache.database(tmp_path))
+    assert len(set(names)) == 4
+    assert cache.database(tmp_path) == names[-1]
+
+
 @pytest.mark.parametrize("content", [b"no xz at all", lzma.compress(b"x" * 100_000)[:-40]])
 def test_a_broken_packed_binary_fills_nothing(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
