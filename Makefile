@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test bench check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test histories bench check format check-format lint types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ down: $(READY) ## stop what `make up` started; its data stays
 
 test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
 	@$(BIN)/python -m pytest --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
+
+histories: $(READY) ## store the histories of operations that tests/histories does not have yet
+	@$(BIN)/python -m pytest -q tests/workflows/test_histories.py -k today --record-histories $(ARGS)
 
 bench: $(READY) ## what each operation costs on an idle platform, beside bare Helm
 	@$(BIN)/python benchmarks/operations.py $(ARGS)

@@ -24,6 +24,9 @@ from ..model.errors import BadInput, Cause, InnkeeperError, Pending, Permanent, 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
 
+LOCAL_LIMIT = timedelta(seconds=5)
+"""How long one attempt of a local activity may take: its worker holds the workflow's task all that time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,7 @@ class Frame(Interceptor):
 class _Framed(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        limit = info.start_to_close_timeout
+        limit = LOCAL_LIMIT + GRACE if info.is_local else info.start_to_close_timeout
         own = max(limit - GRACE, limit / 2).total_seconds() if limit else None
         try:
             async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):

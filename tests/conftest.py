@@ -23,6 +23,11 @@ from innkeeper.worker import running
 CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own."""
+    parser.addoption("--record-histories", action="store_true", help="store the histories that are not stored yet")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No setting of whoever runs the tests reaches them, and they find no platform but their own."""

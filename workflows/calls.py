@@ -19,7 +19,18 @@ T = TypeVar("T")
 Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
 
 QUICK = timedelta(seconds=10)
-"""How long a single fast call is tried as a local activity, before it becomes one that the UI shows and can pause."""
+
+QUICK_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    maximum_interval=timedelta(seconds=2),
+    maximum_attempts=5,
+    non_retryable_error_types=["Pending"],
+)
+"""Some five seconds of attempts as a local activity, before the call becomes one that the UI shows and can pause.
+
+They are counted, since the SDK retries local activities beyond their schedule_to_close timeout; an attempt that was
+too slow (`Pending`) is not repeated.
+"""
 
 GRACE = timedelta(seconds=10)
 """Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
@@ -73,7 +84,7 @@ async def quick(
     instance: str,
     at_most: timedelta | None = None,
 ) -> T:
-    """One fast call as a local activity; after `QUICK` of failure as a normal one, tried until it is done.
+    """One fast call as a local activity; after some seconds of failure as a normal one, tried until it is done.
 
     Args:
         at_most: how long the normal one is tried; None: for ever.
@@ -84,7 +95,7 @@ async def quick(
             argument,
             # No start_to_close_timeout: its timer outlives the activity, and panics in the SDK when a worker stops.
             schedule_to_close_timeout=QUICK,
-            retry_policy=RETRY,
+            retry_policy=QUICK_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
     except ActivityError as error:

@@ -24,13 +24,27 @@ class Journal:
         self.events: list[StepEvent] = []
         self.step = ""
         """The step that runs, or ran last."""
+        self._details = ""
 
     def say(self, step: str, state: StepState, detail: str = "") -> None:
         """Add an event."""
         self.events.append(StepEvent(step=step, state=state, at=workflow.now(), detail=detail))
 
+    def tell(self, details: str) -> None:
+        """Show something beside the run in Temporal's UI, in Markdown, until something else is told."""
+        self._details = details
+        workflow.set_current_details(details)
 
-def question_in_markdown(question: Question, instance: str) -> str:
+    def ask(self, question: Question, instance: str) -> None:
+        """Show a question there, with the commands that answer it."""
+        workflow.set_current_details(_in_markdown(question, instance))
+
+    def asked(self) -> None:
+        """Show again what was told before the question."""
+        workflow.set_current_details(self._details)
+
+
+def _in_markdown(question: Question, instance: str) -> str:
     """The question with the exact commands that answer it, for Temporal's UI."""
     what = f"the undo of {question.step} keeps failing" if question.undo else f"{question.step} cannot go on"
     cause = question.cause

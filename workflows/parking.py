@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.errors import BadInput, Cause
     from ..model.messages import Choice, Decided, Decision, Question, StepState
 
-from .journal import Journal, question_in_markdown
+from .journal import Journal
 
 PARKED = SearchAttributeKey.for_bool("InnkeeperParked")
 
@@ -65,14 +65,14 @@ class Parking:
         if undo and self._gives_way:
             self._take(Decision(choice=Choice.ABORT, operator=REPLACED, note=self._gives_way))
         workflow.upsert_search_attributes([PARKED.value_set(True)])
-        workflow.set_current_details(question_in_markdown(self.question, self._instance))
+        self._journal.ask(self.question, self._instance)
         try:
             return await self._answered(self.question, within)
         finally:
             self.question = None
             self._answer = None
             workflow.upsert_search_attributes([PARKED.value_set(False)])
-            workflow.set_current_details("")
+            self._journal.asked()
 
     async def _answered(self, question: Question, within: float) -> Choice:
         try:

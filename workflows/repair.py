@@ -35,7 +35,7 @@ class Repair(Operation):
                     await _purge(saga)
                 case _:
                     await _bring_up(saga)
-            await saga.record(goal, upgrade_pending=goal is Status.STOPPED and saga.upgrade_pending)
+            await saga.record(goal)
         return self.saga.result
 
 

@@ -152,9 +152,9 @@ class Saga:
         self._ready = ready
 
     async def record(self, status: Status, *, upgrade_pending: bool = False) -> None:
-        """Write the good end, however long that takes."""
+        """Write the good end, however long that takes. Only what is stopped can have an upgrade that waits."""
         self._only_forward = True
-        self.upgrade_pending = upgrade_pending
+        self.upgrade_pending = status is Status.STOPPED and (upgrade_pending or self.upgrade_pending)
         await uninterrupted(self._say_around("record", self._finish(status, Outcome.DONE, None)))
 
     @property
@@ -230,7 +230,7 @@ class Saga:
         cause = causes.cause_of(error, step)
         if self._work is None:
             return ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
-        workflow.set_current_details(f"**{step}** failed: {cause}")
+        self.journal.tell(f"**{step}** failed: {cause}")
         if causes.error_type(error) == "Superseded":
             return self._superseded(cause)
         left = await self._compensate()

@@ -106,6 +106,8 @@ async def test_an_upgrade_of_a_stopped_instance_waits_for_its_start(world: World
         True,
     )
     assert await world.pods("up-later") == []
+    await (await world.innkeeper.stop("up-later")).result()
+    assert (await world.row("up-later")).upgrade_pending
     await (await world.innkeeper.start("up-later")).result()
     row = await world.row("up-later")
     assert (row.status, row.upgrade_pending, row.revision) == (Status.RUNNING, False, 2)

@@ -1,0 +1,69 @@
+"""Stored histories of every workflow in every outcome replay for ever; `make histories` adds what is not stored yet.
+
+A history that is stored is never recorded anew: whoever changes a workflow so that one no longer replays breaks
+operations that run, and keeps the old way beside the new one by `workflow.patched`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from careless import Hasty
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from innkeeper.model.instance import Kind
+from innkeeper.model.messages import HANDOVER_WORKFLOW
+from innkeeper.worker import SANDBOX
+from innkeeper.workflows.registry import SERVICES, WORKFLOWS
+
+from .conftest import World
+from .scenarios import SCENARIOS
+
+STORED = Path(__file__).parent.parent / "histories"
+
+
+def replayer(workflows: Sequence[type] = (*WORKFLOWS.values(), *SERVICES)) -> Replayer:
+    return Replayer(workflows=workflows, workflow_runner=SANDBOX, data_converter=pydantic_data_converter)
+
+
+def stored(name: str) -> WorkflowHistory:
+    return WorkflowHistory.from_json(name, (STORED / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in STORED.glob("*.json")))
+async def test_a_stored_history_replays(name: str) -> None:
+    result = await replayer().replay_workflow(stored(name), raise_on_replay_failure=False)
+    assert result.replay_failure is None
+
+
+def test_every_scenario_has_a_stored_history() -> None:
+    assert set(SCENARIOS) <= {path.stem for path in STORED.glob("*.json")}, "add the missing ones by `make histories`"
+
+
+def test_every_workflow_has_a_stored_history() -> None:
+    starts = [stored(path.stem).events[0].workflow_execution_started_event_attributes for path in STORED.glob("*.json")]
+    known = {kind.workflow_type for kind in Kind} | {HANDOVER_WORKFLOW}
+    assert {start.workflow_type.name for start in starts} >= known
+
+
+async def test_a_change_that_breaks_running_operations_fails_the_replay() -> None:
+    result = await replayer([Hasty]).replay_workflow(stored("stop-done"), raise_on_replay_failure=False)
+    assert isinstance(result.replay_failure, workflow.NondeterminismError)
+
+
+@pytest.mark.parametrize("name", sorted(SCENARIOS))
+async def test_what_happens_today_replays(world: World, name: str, pytestconfig: pytest.Config) -> None:
+    workflow_id, _, run_id = (await SCENARIOS[name](world, name)).partition("@")
+    # A run's last event may be written a moment after its answer is there.
+    await asyncio.sleep(0.05)
+    history = await world.client.get_workflow_handle(workflow_id, run_id=run_id or None).fetch_history()
+    assert (await replayer().replay_workflow(history, raise_on_replay_failure=False)).replay_failure is None
+    path = STORED / f"{name}.json"
+    if pytestconfig.getoption("--record-histories") and not path.exists():
+        path.write_text(history.to_json() + "\n")
