@@ -26,6 +26,9 @@ CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of our own."""
     parser.addoption("--record-histories", action="store_true", help="store the histories that are not stored yet")
+    parser.addoption(
+        "--uncached", action="store_true", help="workers remember no workflow: each task replays all of it"
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -158,7 +158,7 @@ async def environment() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture
-async def world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
+async def world(environment: WorkflowEnvironment, pytestconfig: pytest.Config) -> AsyncIterator[World]:
     """A fresh world with a worker over it; every operation must have ended when the test does."""
     world = World(environment.client, environment)
     steps = activities(
@@ -170,7 +170,8 @@ async def world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
         operator_namespace=OPERATORS,
     )
     await world.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS}})
-    worker = compose(environment.client, steps, task_queue=TASK_QUEUE)
+    cached = 0 if pytestconfig.getoption("--uncached") else 1000
+    worker = compose(environment.client, steps, task_queue=TASK_QUEUE, max_cached_workflows=cached)
     async with worker:
         yield world
         world.faults.clear()
