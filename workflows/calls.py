@@ -8,7 +8,7 @@ from typing import Any, Concatenate, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from ..model.messages import Work
@@ -98,7 +98,8 @@ async def quick(
             retry_policy=QUICK_RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
-    except ActivityError as error:
+    except FailureError as error:
+        # What a local activity raised comes without the wrapping that a normal one's has.
         found = causes.application_error(error)
         if causes.is_cancelled(error) or (found is not None and found.non_retryable):
             raise

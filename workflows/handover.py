@@ -7,7 +7,7 @@ may be gone by then.
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from ..activities.requests import Requests
@@ -28,6 +28,6 @@ class HandingOver:
         request = wanted.request
         try:
             return await calls.quick("deliver", Requests.deliver, request, instance=request.instance)
-        except ActivityError as error:
+        except FailureError as error:
             cause = causes.cause_of(error, "deliver")
             raise ApplicationError(cause.message, cause, type="Refused", non_retryable=True) from None

@@ -241,7 +241,7 @@ class Saga:
         end = end_of(undone, self.work, self.former)
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
-        except ActivityError as late:
+        except FailureError as late:
             return self._superseded(causes.cause_of(late, "record"))
         return _failure(self.result)
 
