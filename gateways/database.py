@@ -18,12 +18,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 from supabase import AsyncClient, AsyncClientOptions
 
-from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Superseded, Unreachable
+from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Unreachable
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
 
-from .record_checks import check_claim, check_ending, place_of, storable
+from .record_checks import check_claim, check_ending, place_of, storable, superseded
 
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
@@ -239,10 +239,7 @@ class SupabaseDatabase(SupabaseRows):
         check_ending(ending)
         answer = await self._call("innkeeper_finish", **ending.model_dump(mode="json"))
         if answer["verdict"] != "written":
-            raise Superseded(
-                f"Generation {ending.generation} of {ending.instance} is not this operation's to end any more.",
-                object=f"instance {ending.instance}",
-            )
+            raise superseded(ending)
         return _read(Instance, answer["instance"])
 
     async def ping(self) -> None:

@@ -11,13 +11,14 @@ and a test programs what shall go wrong::
     faults.fail("db.finish", Unreachable("gone"), when="after")  # done, and the answer was lost
     hang = faults.hang("helm.upgrade")  # in flight until hang.release()
 
-A call is named by its full name (``db.finish``), by its last part (``finish``) or by a pattern (``cluster.*``).
+A call is named by its full name (``db.finish``), by its last part (``finish``) or by a pattern (``cluster.*``). Where
+who calls is known, a pattern with a space in it is held against both: ``acme scale-down cluster.patch``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -53,9 +54,10 @@ class _Fault:
     skip: int
     fired: int = field(default=0)
 
-    def takes(self, call: str, when: When) -> bool:
+    def takes(self, call: str, caller: str, when: When) -> bool:
         """Whether this fault plays now; counts the calls it lets pass."""
-        if when != self.when or self.times == 0 or not _matches(self.call, call):
+        known_as = f"{caller} {call}" if " " in self.call else call
+        if when != self.when or self.times == 0 or not _matches(self.call, known_as):
             return False
         if self.skip:
             self.skip -= 1
@@ -71,9 +73,14 @@ def _matches(pattern: str, call: str) -> bool:
 
 
 class Faults:
-    """The programme of faults of one test, shared by its in-memory gateways."""
+    """The programme of faults of one test, shared by its in-memory gateways.
 
-    def __init__(self) -> None:
+    Args:
+        caller: who makes the call that is being made, in one word or more.
+    """
+
+    def __init__(self, caller: Callable[[], str] = str) -> None:
+        self.caller = caller
         self.calls: list[str] = []
         """Every call that began, in order, refused ones included."""
         self._faults: list[_Fault] = []
@@ -129,8 +136,9 @@ class Faults:
         await self.after(call)
 
     async def _play(self, call: str, when: When) -> None:
+        caller = self.caller()
         for fault in list(self._faults):
-            if not fault.takes(call, when):
+            if not fault.takes(call, caller, when):
                 continue
             if isinstance(fault.act, Hang):
                 await fault.act.wait()

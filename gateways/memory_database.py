@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from innkeeper.model.errors import Superseded
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
 
 from .faults import Faults
-from .record_checks import check_claim, check_ending, place_of, storable
+from .record_checks import check_claim, check_ending, place_of, storable, superseded
 
 T = TypeVar("T")
 
@@ -205,10 +204,7 @@ class MemoryDatabase:
             or record.instance != row.name
             or not row.generation == record.generation == ending.generation
         ):
-            raise Superseded(
-                f"Generation {ending.generation} of {ending.instance} is not this operation's to end any more.",
-                object=f"instance {ending.instance}",
-            )
+            raise superseded(ending)
         now, done = self._clock(), ending.outcome is Outcome.DONE
         self.records[record.id] = record.model_copy(
             update={

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from innkeeper.model.errors import BadInput
+from innkeeper.model.errors import BadInput, Superseded
 from innkeeper.model.instance import TRANSITIONS
 from innkeeper.model.messages import Outcome
 from innkeeper.model.ports import ClaimRequest, Ending
@@ -67,3 +67,12 @@ def storable(value: T) -> T:
     if isinstance(value, list):
         return [storable(item) for item in value]  # type: ignore[return-value]
     return value
+
+
+def superseded(ending: Ending) -> Superseded:
+    """The refusal of an ending whose instance another operation has claimed since."""
+    return Superseded(
+        f"Generation {ending.generation} of {ending.instance} is not this operation's to end any more.",
+        object=f"instance {ending.instance}",
+        fix=f"see what took it over by `innkeeper operations {ending.instance}`, and ask again if this is still wanted",
+    )

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import wheel
+from in_memory import World, fresh_world, time_skipping
 from supabase_lite import SupabaseLite
+from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.client import Innkeeper
 from innkeeper.embedded.options import Addresses, Options
@@ -52,6 +54,31 @@ def root() -> Path:
 def project_files() -> list[str]:
     """Paths of all files that are or would be committed, relative to the root."""
     return wheel.project_files()
+
+
+@pytest.fixture(scope="session")
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    """Temporal's real server, skipping time."""
+    async with time_skipping() as environment:
+        yield environment
+
+
+@pytest.fixture
+async def idle_world(environment: WorkflowEnvironment, pytestconfig: pytest.Config) -> AsyncIterator[World]:
+    """A fresh world in memory, without a worker."""
+    async with fresh_world(environment) as world:
+        if pytestconfig.getoption("--uncached"):
+            world.cached_workflows = 0
+        yield world
+
+
+@pytest.fixture
+async def world(idle_world: World) -> AsyncIterator[World]:
+    """A fresh world in memory with a worker over it."""
+    async with idle_world.worker():
+        yield idle_world
+        # While the worker is there: what hangs in it would hold it up.
+        await idle_world.end()
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ async def quick(
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
     except FailureError as error:
-        # A local activity's own error comes as it is, and only its timeout or cancellation as an ActivityError.
+        # What a local activity raised comes without the wrapping that a normal one's has.
         found = causes.application_error(error)
         if causes.is_cancelled(error) or (found is not None and found.non_retryable):
             raise

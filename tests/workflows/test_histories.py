@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from careless import Hasty
+from in_memory import World
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -22,7 +23,6 @@ from innkeeper.model.messages import HANDOVER_WORKFLOW
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
-from .conftest import World
 from .scenarios import SCENARIOS
 
 STORED = Path(__file__).parent.parent / "histories"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from in_memory import World
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -12,8 +13,6 @@ from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, StepState
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import WORKFLOWS
-
-from .conftest import World
 
 
 async def test_provision_ends_with_a_running_row_and_a_deployed_release(world: World) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from in_memory import World
 
 from innkeeper.client import OperationHandle
+from innkeeper.model import marks
 from innkeeper.model.errors import Busy, Refused
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
-
-from .conftest import World
+from innkeeper.model.ports import Ref
 
 
 async def test_twenty_askers_with_one_request_id_make_one_operation(world: World) -> None:
@@ -83,3 +84,11 @@ async def test_operations_on_twenty_instances_run_side_by_side(world: World) -> 
     stops = await asyncio.gather(*(world.innkeeper.stop(name) for name in names))
     await asyncio.gather(*(handle.result() for handle in stops))
     assert {(await world.row(name)).status for name in names} == {Status.STOPPED}
+
+
+async def test_a_request_that_ended_is_answered_although_its_plan_is_gone_since(world: World) -> None:
+    first = await world.provisioned("known", request_id="known-1")
+    foreign = await world.namespace("known")
+    assert foreign is not None
+    await world.cluster.patch(Ref("v1", "Namespace", "inn-known"), {"metadata": {"labels": {marks.INSTANCE: "other"}}})
+    assert await world.provisioned("known", request_id="known-1") == first

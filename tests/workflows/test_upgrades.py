@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from asking import ask
+from in_memory import World
 
 from innkeeper.client import OperationHandle
 from innkeeper.model import marks
@@ -11,8 +12,6 @@ from innkeeper.model.errors import Forbidden, OperationFailed, Refused, ReleaseF
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import OperationResult, Outcome
 from innkeeper.model.ports import Ref
-
-from .conftest import World
 
 
 async def upgraded(world: World, name: str, plan: str | None = None) -> OperationResult:
