@@ -87,6 +87,7 @@ def activities(
         releases.release,
         releases.undo_release,
         releases.uninstall,
+        releases.restore,
         workloads.ready,
         workloads.scale_down,
         workloads.gone,

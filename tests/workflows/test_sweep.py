@@ -13,9 +13,8 @@ from innkeeper.client import OperationHandle
 from innkeeper.embedded import demo_proof as proof
 from innkeeper.gateways.faults import Hang
 from innkeeper.model import names
-from innkeeper.model.errors import OperationFailed, ReleaseFailed, Unreachable
 from innkeeper.model.instance import Kind, Status
-from innkeeper.model.messages import SWEEP_WORKFLOW, TASK_QUEUE, OperationResult, Outcome, Request
+from innkeeper.model.messages import SWEEP_WORKFLOW, TASK_QUEUE, OperationResult, Outcome
 from innkeeper.model.sweeps import Swept
 
 from .conftest import World
@@ -23,9 +22,10 @@ from .conftest import World
 
 async def sweep(world: World) -> Swept:
     """One sweep, from its start to its end."""
-    return await world.client.execute_workflow(
+    swept: Swept = await world.client.execute_workflow(
         SWEEP_WORKFLOW, id=f"sweep-{uuid.uuid4().hex}", task_queue=TASK_QUEUE, result_type=Swept
     )
+    return swept
 
 
 def written(world: World, name: str, *, ago: timedelta) -> None:
