@@ -53,7 +53,7 @@ async def _bring_up(saga: Saga) -> None:
 async def _hold_stopped(saga: Saga) -> None:
     time = saga.deadlines
     held = await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
-    saga.upgrade_pending = saga.upgrade_pending or not held
+    saga.upgrade_pending = saga.upgrade_pending or held is False
     await saga.wait_for("gone", Workloads.gone, within=time.gone)
     saga.point_of_no_return()
 

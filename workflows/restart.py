@@ -25,7 +25,8 @@ class Restart(Operation):
             if saga.upgrade_pending or not saga.came_from(Status.RUNNING):
                 await bring_up(saga)
             time = saga.deadlines
-            if not await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare):
+            held = await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare)
+            if held is False:
                 await install(saga)
             saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)

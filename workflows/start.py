@@ -36,7 +36,8 @@ async def bring_up(saga: Saga) -> None:
     time = saga.deadlines
     undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
     if not saga.upgrade_pending:
-        if await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare):
+        held = await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
+        if held is not False:  # A worker of before this was asked says nothing.
             return
     elif undo is not None:
         saga.register("scale-up", undo)

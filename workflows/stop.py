@@ -27,5 +27,5 @@ class Stop(Operation):
             await saga.wait_for("gone", Workloads.gone, within=time.gone)
             saga.point_of_no_return()
             # Where there is no release nothing can be brought back: the next start makes it anew.
-            await saga.record(Status.STOPPED, upgrade_pending=saga.upgrade_pending or not held)
+            await saga.record(Status.STOPPED, upgrade_pending=held is False)
         return self.saga.result
