@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """Helm processes at once; None: two a core."""
     concurrent_activities: int = Field(default=300, ge=1, le=10_000)
     """Steps at once; most of them wait for readiness and cost little."""
+    sweep_every: int = Field(default=60, ge=0, le=86_400)
+    """Seconds from one look for lost operations to the next; 0: none. The same for all workers."""
 
     @classmethod
     def settings_customise_sources(

@@ -30,9 +30,11 @@ from .activities.records import Records
 from .activities.releases import Releases
 from .activities.requests import Requests
 from .activities.secrets import Secrets
+from .activities.sweeps import Sweeps
 from .activities.workloads import Workloads
 from .client import connection
 from .client.desk import TemporalDesk
+from .client.schedules import keep_sweep
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
@@ -73,6 +75,7 @@ def activities(
     releases = Releases(cluster, helm, catalog, charts, secrets)
     workloads = Workloads(cluster, catalog)
     requests = Requests(desk)
+    sweeps = Sweeps(database, desk)
     return [
         checks.check,
         records.claim,
@@ -84,6 +87,7 @@ def activities(
         releases.release,
         releases.undo_release,
         releases.uninstall,
+        releases.restore,
         workloads.ready,
         workloads.scale_down,
         workloads.gone,
@@ -92,6 +96,7 @@ def activities(
         workloads.roll,
         workloads.roll_back,
         requests.deliver,
+        sweeps.sweep,
     ]
 
 
@@ -152,6 +157,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         await database.ping()
         client = await connection.connect(settings.temporal_address)
         await _check_temporal(client)
+        await keep_sweep(client, every=settings.sweep_every, task_queue=settings.task_queue)
         steps = activities(
             cluster=cluster,
             helm=helm,

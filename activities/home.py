@@ -33,5 +33,5 @@ async def demand_home(cluster: Cluster, work: Work) -> None:
             f"Namespace {work.namespace} is not there",
             code="NamespaceMissing",
             object=f"Namespace {work.namespace}",
-            fix="uninstall the instance and provision it again; what was in the namespace went with it",
+            fix="repair the instance to have it made anew; what was in the namespace went with it",
         )

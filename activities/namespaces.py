@@ -10,7 +10,7 @@ from ..model.errors import AlreadyExists, Pending
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import STORAGE_TYPE, running_revision
-from .home import has_home
+from .home import demand_home, has_home
 from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
@@ -35,9 +35,12 @@ class Namespaces:
 
         Raises:
             NotOurs: the namespace, or a Secret of that name in it, is somebody else's.
+            Permanent: the namespace of an instance that ran is gone, with the customer's data.
             Pending: the namespace is being deleted; tried again until it is gone.
         """
         plan = self._catalog.plan(work.plan)
+        if work.resident:
+            await demand_home(self._cluster, work)
         made = await self._namespace(work, plan)
         if made:
             for manifest in surroundings.around(work, plan):

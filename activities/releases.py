@@ -11,15 +11,15 @@ from collections.abc import Iterable
 
 from temporalio import activity
 
-from ..model import release
+from ..model import release, workloads
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import Pending, Permanent
 from ..model.messages import Work
-from ..model.ports import Cluster, Helm
+from ..model.ports import Cluster, Helm, Ref
 from ..model.release import Revision
 from ..model.wishes import wanted_release
 from .charts import Charts
-from .home import has_home
+from .home import demand_home, has_home
 from .secrets import Secrets
 from .stopping import lift_stop, resume
 from .storage import read_revisions
@@ -84,9 +84,9 @@ class Releases:
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
     async def _bring_up(self, work: Work, revisions: list[Revision]) -> None:
-        """End a stop; where there was no release, no workload remembers one, and none is looked for."""
-        await lift_stop(self._cluster, work)
-        if revisions:
+        """End a stop. Without one and without a release no workload remembers any, and none is looked for."""
+        stopped = await lift_stop(self._cluster, work)
+        if stopped or revisions:
             await resume(self._cluster, work, release.running_revision(revisions))
 
     @activity.defn(name="undo-release")
@@ -96,15 +96,46 @@ class Releases:
         Raises:
             Permanent: Helm's storage is not what our own acts leave; a person has to look.
         """
-        if not await has_home(self._cluster, work):
-            return
+        if await has_home(self._cluster, work):
+            await self._go_back(work, work.former_revision)
+
+    @activity.defn(name="restore")
+    async def restore(self, work: Work) -> None:
+        """Have all that the running revision says: what was deleted or scaled to nothing by hand is brought back.
+
+        That is a rollback of Helm's to the revision that runs, so that nothing else changes.
+
+        Raises:
+            NotOurs: the namespace is somebody else's by now.
+            Permanent: the namespace is not there, or Helm's storage is not what our own acts leave.
+        """
+        await demand_home(self._cluster, work)
+        await lift_stop(self._cluster, work)
+        running = release.running_revision(await read_revisions(self._cluster, work))
+        await resume(self._cluster, work, running)
+        if running is None:
+            return  # Readiness, which comes next, names it.
+        now = await self._go_back(work, running.version)
+        if now is not None and await self._differs(work, now):
+            await self._helm.rollback(work.release, work.namespace, now.version, limit=self._limit(work))
+
+    async def _differs(self, work: Work, revision: Revision) -> bool:
+        for manifest in revision.manifest:
+            if "name" in manifest["metadata"]:
+                live = await self._cluster.get(_placed(Ref.to(manifest), work))
+                if workloads.is_gone(manifest, live):
+                    return True
+        return False
+
+    async def _go_back(self, work: Work, former: int | None) -> Revision | None:
+        """Have Helm's storage settled at a revision, which is returned as it is now; None: at there being none."""
         limit = self._limit(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             now = await self._cluster.now()
-            match release.decide_undo(revisions, work.former_revision, now, self._hard_limit):
+            match release.decide_undo(revisions, former, now, self._hard_limit):
                 case release.Nothing():
-                    return
+                    return revisions[-1] if revisions else None
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
                 case release.Uninstall():
@@ -150,7 +181,7 @@ class Releases:
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""
         for ref in release.strays(revisions):
-            placed = ref if ref.namespace else ref._replace(namespace=work.namespace)
+            placed = _placed(ref, work)
             found = await self._cluster.get(placed)
             annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
             if found is not None and annotations.get("meta.helm.sh/release-name") == work.release:
@@ -159,6 +190,10 @@ class Releases:
     def _limit(self, work: Work) -> float:
         plan = self._catalog.plans.get(work.plan)
         return (plan.deadlines if plan else Deadlines()).release
+
+
+def _placed(ref: Ref, work: Work) -> Ref:
+    return ref if ref.namespace else ref._replace(namespace=work.namespace)
 
 
 async def _wait(seconds: float, because: str) -> None:

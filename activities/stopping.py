@@ -44,8 +44,8 @@ async def resume(cluster: Cluster, work: Work, revision: Revision | None) -> Non
                 raise Pending(f"{Ref.to(placed)} is still being deleted", fix="look at what holds it, then ask again")
 
 
-async def lift_stop(cluster: Cluster, work: Work) -> None:
-    """Remove the quota of no pods, and wait until the API server no longer enforces it.
+async def lift_stop(cluster: Cluster, work: Work) -> bool:
+    """Remove the quota of no pods, and wait until the API server no longer enforces it; whether there was one.
 
     Admission reads quotas from a cache: a pod made too early is refused, and the refusal would be read as a failure.
 
@@ -55,7 +55,7 @@ async def lift_stop(cluster: Cluster, work: Work) -> None:
     ref = Ref("v1", "ResourceQuota", marks.STOP_QUOTA, work.namespace)
     found = await cluster.get(ref)
     if found is None:
-        return
+        return False
     marks.demand_ours(found, work.instance, work.tenant)
     await cluster.delete(ref, uid=found["metadata"]["uid"])
     probe = surroundings.probe_pod(work)
@@ -69,3 +69,4 @@ async def lift_stop(cluster: Cluster, work: Work) -> None:
 
     if not await until(lifted, at_most=patience()):
         raise Pending(f"the API server still enforces ResourceQuota {work.namespace}/{marks.STOP_QUOTA}")
+    return True

@@ -60,27 +60,31 @@ class Workloads:
         plan = self._catalog.plans.get(work.plan)
         return Ready(revision=(await self._running(work)).version, url=url_of(work, plan) if plan else None)
 
+    async def _revision(self, work: Work) -> Revision | None:
+        return running_revision(await read_revisions(self._cluster, work))
+
     async def _running(self, work: Work) -> Revision:
-        found = running_revision(await read_revisions(self._cluster, work))
+        found = await self._revision(work)
         if found is None:
+            await demand_home(self._cluster, work)
             raise Permanent(
                 f"release {work.release} is not deployed in namespace {work.namespace}",
                 code="ReleaseMissing",
                 object=f"Release {work.namespace}/{work.release}",
-                fix="provision the instance again; kept data is used",
+                fix="repair the instance, or provision it again; kept data is used",
             )
         return found
 
     @activity.defn(name="scale-down")
-    async def scale_down(self, work: Work) -> None:
-        """Let no pod run any more, and remember in each workload what ran.
+    async def scale_down(self, work: Work) -> bool:
+        """Let no pod run any more, and remember in each workload what ran; whether there is a release to bring back.
 
         Raises:
             NotOurs: the namespace is somebody else's by now.
-            Permanent: the namespace or the release is not there.
+            Permanent: the namespace is not there.
         """
         await demand_home(self._cluster, work)
-        await self._running(work)
+        revision = await self._revision(work)
         try:
             await self._cluster.create(surroundings.no_pods(work))
         except AlreadyExists:
@@ -89,6 +93,7 @@ class Workloads:
                 marks.demand_ours(found, work.instance, work.tenant)
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.stop_patch(manifest))
+        return revision is not None
 
     @activity.defn(name="gone")
     async def gone(self, work: Work) -> None:
@@ -115,7 +120,7 @@ class Workloads:
 
     async def _delete_bare_pods(self, work: Work) -> None:
         """Only the release's own, and none that has done its work: start makes again what was deleted here."""
-        revision = running_revision(await read_revisions(self._cluster, work))
+        revision = await self._revision(work)
         for manifest in revision.manifest if revision else ():
             if manifest["kind"] != "Pod":
                 continue
@@ -131,8 +136,10 @@ class Workloads:
         await self.gone(work)
 
     @activity.defn(name="scale-up")
-    async def scale_up(self, work: Work) -> None:
-        """Bring back exactly what ran before the stop; where nothing was stopped, nothing is done.
+    async def scale_up(self, work: Work) -> bool:
+        """Bring back exactly what ran before the stop; whether there is a release that it ran from.
+
+        Where nothing was stopped, nothing is done.
 
         Raises:
             NotOurs: the namespace is somebody else's by now.
@@ -141,11 +148,13 @@ class Workloads:
         """
         await demand_home(self._cluster, work)
         await lift_stop(self._cluster, work)
-        await resume(self._cluster, work, running_revision(await read_revisions(self._cluster, work)))
+        revision = await self._revision(work)
+        await resume(self._cluster, work, revision)
+        return revision is not None
 
     @activity.defn(name="roll")
-    async def roll(self, work: Work) -> None:
-        """Roll all pods once for this request.
+    async def roll(self, work: Work) -> bool:
+        """Roll all pods once for this request; whether there is a release that they run from.
 
         Raises:
             NotOurs: the namespace is somebody else's by now.
@@ -154,6 +163,7 @@ class Workloads:
         await demand_home(self._cluster, work)
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.restart_patch(manifest, work.request_id))
+        return await self._revision(work) is not None
 
     @activity.defn(name="roll-back")
     async def roll_back(self, work: Work) -> None:

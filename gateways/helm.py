@@ -21,7 +21,7 @@ from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import InnkeeperError, Pending, Permanent
 from innkeeper.model.manifests import Manifest, parse, write_yaml
 from innkeeper.model.ports import Release
-from innkeeper.model.release import MARK_LABEL
+from innkeeper.model.release import MARK_LABEL, described
 
 from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
@@ -206,7 +206,8 @@ class HelmCommand:
         """
         command = ["upgrade", "--install", release.name, *_chart(release.chart), "--values", "-", "--skip-crds"]
         command += ["--disable-openapi-validation", "--history-max", str(HISTORY), "--timeout", _duration(limit)]
-        command += ["--labels", f"{MARK_LABEL}={release.mark}"]
+        if release.mark:
+            command += ["--labels", f"{MARK_LABEL}={release.mark}", "--description", described(release.mark)]
         if release.keep_volumes:
             program, *arguments = _POST_RENDERER
             command += ["--post-renderer", program, *(f"--post-renderer-args={each}" for each in arguments)]

@@ -28,6 +28,7 @@ from innkeeper.model.release import (
     STORAGE_TYPE,
     Revision,
     State,
+    described,
     pack,
     revisions_of,
     storage_labels,
@@ -97,7 +98,9 @@ class MemoryHelm:
             record = _record(release, rendered, version=revisions[-1].version + 1 if revisions else 1)
             async with self._faults.around("helm.upgrade.pending"):
                 await self._prune(revisions)
-                await self._store(record, state, {MARK_LABEL: release.mark})
+                # Who names none hands on the last revision's, as Helm does with labels.
+                mark = release.mark or (revisions[-1].mark if revisions else "")
+                await self._store(record, state, {MARK_LABEL: mark} if mark else {})
             async with self._failing(record):
                 async with self._faults.around("helm.upgrade.hooks"):
                     await self._run_hooks(rendered.hooks, release)
@@ -107,7 +110,8 @@ class MemoryHelm:
                 if base and base.state is State.DEPLOYED:
                     await self._restate(base, State.SUPERSEDED)
             async with self._faults.around("helm.upgrade.deployed"):
-                await self._mark(record, State.DEPLOYED, "Upgrade complete" if base else "Install complete")
+                said = "Upgrade complete" if base else "Install complete"
+                await self._mark(record, State.DEPLOYED, described(release.mark) if release.mark else said)
 
     async def rollback(self, name: str, namespace: str, revision: int, *, limit: float) -> None:
         """Go back to a revision.

@@ -65,7 +65,12 @@ def stored_result(record: OperationRecord) -> OperationResult:
     )
 
 
-def work_of(request: Request, row: Instance, former_plan: str | None) -> Work:
+def wish_is_open(row: Instance, found: Status | None) -> bool:
+    """Whether the release is still to be brought to the row's plan: a lost upgrade leaves that to who comes next."""
+    return row.upgrade_pending or found is Status.UPGRADING
+
+
+def work_of(request: Request, row: Instance, claim: Claim) -> Work:
     """What the steps of a claimed request are told."""
     return Work(
         request_id=request.request_id,
@@ -76,5 +81,15 @@ def work_of(request: Request, row: Instance, former_plan: str | None) -> Work:
         namespace=row.namespace,
         release=row.release,
         generation=row.generation,
-        former_plan=former_plan,
+        former_plan=claim.former_plan,
+        resident=_is_resident(request, claim),
     )
+
+
+def _is_resident(request: Request, claim: Claim) -> bool:
+    """Whether the namespace must not be made anew: a customer's data went with the one that is gone.
+
+    A repair of a settled instance is asked for just that; one of a lost operation may do what that one might.
+    """
+    asked_for = request.kind is Kind.REPAIR and claim.found is claim.former
+    return claim.former in (Status.RUNNING, Status.STOPPED) and not asked_for

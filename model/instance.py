@@ -78,7 +78,8 @@ TRANSITIONS: dict[Kind, Transition] = {
     Kind.START: Transition(_LIVE, Status.STARTING, Status.RUNNING),
     Kind.RESTART: Transition(_LIVE, Status.RESTARTING, Status.RUNNING),
     Kind.UPGRADE: Transition(_LIVE, Status.UPGRADING, Status.RUNNING),
-    Kind.REPAIR: Transition(_LIVE | {Status.UNINSTALLED}, Status.REPAIRING, Status.RUNNING),
+    # Any settled status: whatever was lost, a repair can take it up.
+    Kind.REPAIR: Transition(_LIVE | {Status.UNINSTALLED, Status.PURGED}, Status.REPAIRING, Status.RUNNING),
     Kind.UNINSTALL: Transition(_LIVE | {Status.UNINSTALLED}, Status.UNINSTALLING, Status.UNINSTALLED),
     Kind.PURGE: Transition(frozenset({Status.UNINSTALLED, Status.PURGED, Status.ERROR}), Status.PURGING, Status.PURGED),
 }

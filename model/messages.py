@@ -113,6 +113,8 @@ class Work(Message):
     """The revision of Helm's that ran before this operation's release step, None where none did."""
     former_plan: str | None = None
     """The plan before this operation, which an undo goes back to; None where the operation made the instance."""
+    resident: bool = False
+    """The instance ran or was stopped in its namespace, which is not made anew where it is gone."""
 
 
 class Admission(Message):

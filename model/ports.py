@@ -127,7 +127,7 @@ class Release(Message):
     secret_values: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Merged over `values` on Helm's standard input; never stored, logged or sent through Temporal."""
     mark: str
-    """The digest of what is wanted; stored as the release's label `innkeeper-mark`."""
+    """The digest of what is wanted; stored as the release's label `innkeeper-mark`, and in its description."""
     keep_volumes: bool = False
     """The chart forgot to keep its volumes over an uninstall: the rendered objects are told to (`model.manifests`)."""
 

@@ -7,6 +7,7 @@ the storage again and deciding anew: none of them is trusted to have done what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta
 from . import manifests
 from .manifests import Manifest
 from .ports import Ref
-from .revision import MARK_LABEL, STORAGE_TYPE, Revision, State, pack, revisions_of, storage_labels
+from .revision import MARK_LABEL, STORAGE_TYPE, Revision, State, described, pack, revisions_of, storage_labels
 
 __all__ = [
     "MARK_LABEL",
@@ -36,13 +37,17 @@ __all__ = [
     "decide",
     "decide_undo",
     "decide_uninstall",
+    "described",
     "is_settled",
     "objects_of",
     "pack",
     "revisions_of",
     "storage_labels",
     "strays",
+    "wish_of",
 ]
+
+_ROLLED_BACK = re.compile(r"Rollback to (\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,21 @@ def _settled(revisions: Sequence[Revision]) -> bool:
 def is_settled(revisions: Iterable[Revision], mark: str) -> bool:
     """Whether exactly one revision is deployed, it is the newest, and it is what is wanted."""
     ordered = _ordered(revisions)
-    return _settled(ordered) and ordered[-1].mark == mark
+    return _settled(ordered) and wish_of(ordered[-1], ordered) == mark
+
+
+def wish_of(revision: Revision, revisions: Iterable[Revision]) -> str:
+    """The mark of what the revision holds; empty where it was made by somebody else, whatever its label says."""
+    first = _origin(revision, revisions)
+    return first.mark if first.description == described(first.mark) else ""
+
+
+def _origin(revision: Revision, revisions: Iterable[Revision]) -> Revision:
+    """Where a rollback went back to, over any number of them as far as they are stored; else the revision itself."""
+    earlier = {each.version: each for each in revisions if each.version < revision.version}
+    found = _ROLLED_BACK.fullmatch(revision.description)
+    target = earlier.get(int(found[1])) if found else None
+    return revision if target is None else _origin(target, earlier.values())
 
 
 def _recovery(ordered: Sequence[Revision]) -> RollbackThenUpgrade | UninstallThenInstall | None:
@@ -197,18 +216,21 @@ def decide_undo(
     if live := _live(newest, now, hard_limit):
         return live
     former = next((revision for revision in ordered if revision.version == former_revision), None)
-    if _settled(ordered) and _is_back(newest, former, former_revision):
+    if _settled(ordered) and _is_back(ordered, former, former_revision):
         return Nothing()
     if former is None:
         return Ambiguous(f"revision {former_revision}, which ran before, is no longer in Helm's history")
     return Rollback(former_revision)
 
 
-def _is_back(newest: Revision, former: Revision | None, version: int) -> bool:
+def _is_back(ordered: Sequence[Revision], former: Revision | None, version: int) -> bool:
+    newest = ordered[-1]
     if newest.version == version:
         return True
-    # Helm copies the labels of the revision it goes back to, so equal marks are equal wishes.
-    return former is not None and newest.version > version and newest.mark != "" and newest.mark == former.mark
+    if former is None or newest.version < version:
+        return False
+    wish = wish_of(newest, ordered)
+    return _origin(newest, ordered) is _origin(former, ordered) or (wish != "" and wish == wish_of(former, ordered))
 
 
 def objects_of(revision: Revision) -> tuple[Ref, ...]:

@@ -32,6 +32,11 @@ LARGEST_RECORD = 64 * 1024 * 1024
 _FIX = "look at it with `helm history`; if the release is beyond repair, delete this Secret and repair the instance"
 
 
+def described(mark: str) -> str:
+    """The description of a revision that an operation makes. Labels go on to every later revision, this does not."""
+    return f"Innkeeper {mark}"
+
+
 def storage_labels(release: str) -> dict[str, str]:
     """The labels that select a release's revisions among the Secrets of its namespace."""
     return {"owner": "helm", "name": release}
@@ -73,7 +78,7 @@ class Revision:
     version: int
     state: State
     mark: str
-    """What was wanted; empty for a revision that was not made by an operation."""
+    """The label, empty where there is none. Helm hands it on to what others make: `release.wish_of` tells."""
     changed: datetime
     """When the record was last written, by the API server's clock."""
     secret: str

@@ -111,6 +111,17 @@ def unrestart_patch(manifest: Manifest, request_id: str) -> Manifest | None:
     }
 
 
+def is_gone(wanted: Manifest, live: Manifest | None) -> bool:
+    """Whether nothing runs of what a release's manifest wants: the object is missing, or scaled to nothing.
+
+    Any other number of replicas may be an autoscaler's doing.
+    """
+    if live is None:
+        return True
+    count, runs = (wanted.get("spec") or {}).get("replicas", 1), (live.get("spec") or {}).get("replicas", 1)
+    return wanted["kind"] in SCALED and bool(count) and not runs
+
+
 def _remembered(manifest: Manifest) -> Any:
     text = (manifest["metadata"].get("annotations") or {}).get(marks.STOPPED)
     return None if text is None else json.loads(text)

@@ -15,6 +15,7 @@ from .repair import Repair
 from .restart import Restart
 from .start import Start
 from .stop import Stop
+from .sweep import Sweep
 from .uninstall import Uninstall
 from .upgrade import Upgrade
 
@@ -29,5 +30,5 @@ WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PURGE: Purge,
 }
 
-SERVICES: tuple[type, ...] = (HandingOver,)
+SERVICES: tuple[type, ...] = (HandingOver, Sweep)
 """Workflows that no caller asks for."""

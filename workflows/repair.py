@@ -32,7 +32,9 @@ class Repair(Operation):
                 case Status.UNINSTALLED:
                     await _uninstall(saga)
                 case Status.PURGED:
-                    await _purge(saga)
+                    # What is purged already is left alone: only a purge deletes data, this one or one that was lost.
+                    if saga.found is not Status.PURGED:
+                        await _purge(saga)
                 case _:
                     await _bring_up(saga)
             await saga.record(goal)
@@ -44,16 +46,14 @@ async def _bring_up(saga: Saga) -> None:
     saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
     if saga.work.former_revision is None or saga.upgrade_pending or repair.changes_release(saga.found):
         await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)
-    else:
-        await saga.step("scale-up", Workloads.scale_up, within=time.prepare)
+    await saga.step("restore", Releases.restore, within=time.release, lasts=2)
     saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
 
 
 async def _hold_stopped(saga: Saga) -> None:
     time = saga.deadlines
-    # A lost upgrade of a stopped instance had nothing to do but to be remembered.
-    saga.upgrade_pending = saga.upgrade_pending or saga.found is Status.UPGRADING
-    await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
+    held = await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
+    saga.upgrade_pending = saga.upgrade_pending or held is False
     await saga.wait_for("gone", Workloads.gone, within=time.gone)
     saga.point_of_no_return()
 

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
-from .start import bring_up
+from .start import bring_up, install
 
 
 @workflow.defn(name="Restart")
@@ -19,13 +19,15 @@ class Restart(Operation):
 
     @workflow.run
     async def run(self, request: Request) -> OperationResult:
-        """Claim, scale up what was stopped, roll, ready, record."""
+        """Claim, scale up what was stopped, roll (or release, where it is gone), ready, record."""
         async with self.saga as saga:
             await saga.claim()
-            if not saga.came_from(Status.RUNNING):
+            if saga.upgrade_pending or not saga.came_from(Status.RUNNING):
                 await bring_up(saga)
             time = saga.deadlines
-            await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare)
+            held = await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare)
+            if held is False:
+                await install(saga)
             saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
             await saga.record(Status.RUNNING)
         return self.saga.result

@@ -21,7 +21,7 @@ class Start(Operation):
 
     @workflow.run
     async def run(self, request: Request) -> OperationResult:
-        """Claim, scale up (or release, where it was upgraded while it was stopped), ready, record."""
+        """Claim, scale up (or release, where it was upgraded while it was stopped, or is gone), ready, record."""
         async with self.saga as saga:
             await saga.claim()
             await bring_up(saga)
@@ -36,9 +36,16 @@ async def bring_up(saga: Saga) -> None:
     time = saga.deadlines
     undo = Workloads.halt if saga.came_from(Status.STOPPED) else None
     if not saga.upgrade_pending:
-        await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
-        return
-    if undo is not None:
+        held = await saga.step("scale-up", Workloads.scale_up, undo=undo, within=time.prepare)
+        if held is not False:  # A worker of before this was asked says nothing.
+            return
+    elif undo is not None:
         saga.register("scale-up", undo)
+    await install(saga)
+
+
+async def install(saga: Saga) -> None:
+    """Bring the release to the plan, with what belongs around it; data that was kept is used again."""
+    time = saga.deadlines
     saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
     await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)

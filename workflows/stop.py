@@ -23,8 +23,9 @@ class Stop(Operation):
             await saga.claim()
             time = saga.deadlines
             undo = Workloads.scale_up if saga.came_from(Status.RUNNING) else None
-            await saga.step("scale-down", Workloads.scale_down, undo=undo, within=time.prepare)
+            held = await saga.step("scale-down", Workloads.scale_down, undo=undo, within=time.prepare)
             await saga.wait_for("gone", Workloads.gone, within=time.gone)
             saga.point_of_no_return()
-            await saga.record(Status.STOPPED)
+            # Where there is no release nothing can be brought back: the next start makes it anew.
+            await saga.record(Status.STOPPED, upgrade_pending=held is False)
         return self.saga.result

@@ -175,6 +175,23 @@ async def test_a_rollback_is_a_new_revision_with_the_old_ones_mark_and_objects(
     assert releases.decide_undo(found, 1, await cluster.now(), LIMIT) == releases.Nothing()
 
 
+async def test_an_upgrade_by_hand_keeps_the_mark_and_is_found_out(
+    helm: Helm, cluster: Cluster, namespace: str, wish: Wish
+) -> None:
+    await helm.upgrade(wish(), limit=LIMIT)
+    await helm.upgrade(wish(mark="", values={"replicas": 2}), limit=LIMIT)
+    revisions = await history(cluster, namespace)
+    assert [each.mark for each in revisions] == ["m1", "m1"]
+    assert [releases.wish_of(each, revisions) for each in revisions] == ["m1", ""]
+    assert releases.decide(revisions, "m1", await cluster.now(), LIMIT) == releases.Upgrade()
+    await helm.rollback("acme", namespace, 2, limit=LIMIT)
+    await helm.rollback("acme", namespace, 1, limit=LIMIT)
+    revisions = await history(cluster, namespace)
+    assert [each.description for each in revisions[2:]] == ["Rollback to 2", "Rollback to 1"]
+    assert [releases.wish_of(each, revisions) for each in revisions] == ["m1", "", "", "m1"]
+    assert releases.is_settled(revisions, "m1")
+
+
 async def test_a_rollback_to_what_is_not_there_is_refused(
     helm: Helm, cluster: Cluster, namespace: str, wish: Wish
 ) -> None:

@@ -28,11 +28,13 @@ from innkeeper.model.release import (
     decide,
     decide_undo,
     decide_uninstall,
+    described,
     is_settled,
     objects_of,
     pack,
     running_revision,
     strays,
+    wish_of,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -42,7 +44,11 @@ YOUNG = NOW - timedelta(seconds=20)
 WAIT = Wait(41.0, "")
 
 
-def revision(version: int, state: str, mark: str = "m", changed: datetime = OLD, manifest: str = "") -> Revision:
+def revision(
+    version: int, state: str, mark: str = "m", changed: datetime = OLD, manifest: str = "", said: str | None = None
+) -> Revision:
+    """A stored revision; `said` is Helm's description, None: that of one which an operation made."""
+    description = described(mark) if said is None else said
     return Revision(
         release="acme",
         namespace="inn-acme",
@@ -51,7 +57,7 @@ def revision(version: int, state: str, mark: str = "m", changed: datetime = OLD,
         mark=mark,
         changed=changed,
         secret=f"sh.helm.release.v1.acme.v{version}",
-        packed=pack({"manifest": manifest}),
+        packed=pack({"manifest": manifest, "info": {"description": description}}),
     )
 
 
@@ -227,6 +233,46 @@ def test_nothing_is_done_while_a_helm_may_be_alive(states: list[str]) -> None:
     live = bool(revisions) and revisions[-1].state.in_flight and revisions[-1].changed == YOUNG
     assert isinstance(decide(revisions, "m", NOW, LIMIT), Wait) == live
     assert isinstance(decide_uninstall(revisions, NOW, LIMIT), Wait) == live
+
+
+BY_HAND = "Upgrade complete"
+
+
+@pytest.mark.parametrize(
+    ("said", "wish"),
+    [
+        ([None], "m"),
+        (["Install complete"], ""),
+        ([None, BY_HAND], ""),
+        ([None, BY_HAND, None], "m"),
+        ([None, BY_HAND, "Rollback to 1"], "m"),
+        ([None, BY_HAND, "Rollback to 2"], ""),
+        ([None, BY_HAND, "Rollback to 1", "Rollback to 3"], "m"),
+        ([None, "Rollback to 7"], ""),
+        ([None, "Rollback to 2"], ""),
+        ([None, "Rollback to 1 or so"], ""),
+    ],
+)
+def test_a_label_is_believed_only_of_what_an_operation_made(said: list[str | None], wish: str) -> None:
+    revisions = [revision(version, "superseded", said=words) for version, words in enumerate(said, start=1)]
+    assert wish_of(revisions[-1], revisions) == wish
+
+
+def test_what_somebody_upgraded_by_hand_is_upgraded_to_the_wish() -> None:
+    revisions = [revision(1, "superseded"), revision(2, "deployed", said=BY_HAND)]
+    assert decide(revisions, "m", NOW, LIMIT) == Upgrade()
+
+
+def test_an_undo_goes_back_to_what_somebody_made_by_hand_once() -> None:
+    revisions = [revision(1, "superseded"), revision(2, "superseded", said=BY_HAND), revision(3, "deployed", "other")]
+    assert decide_undo(revisions, 2, NOW, LIMIT) == Rollback(2)
+    back = [*revisions[:2], revision(3, "superseded", "other"), revision(4, "deployed", said="Rollback to 2")]
+    assert decide_undo(back, 2, NOW, LIMIT) == Nothing()
+
+
+def test_an_undo_does_not_take_somebodys_upgrade_for_the_revision_before_it() -> None:
+    revisions = [revision(1, "superseded"), revision(2, "deployed", said=BY_HAND)]
+    assert decide_undo(revisions, 1, NOW, LIMIT) == Rollback(1)
 
 
 def done(revisions: list[Revision], action: Action) -> list[Revision]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from asking import ask
 
@@ -14,6 +15,8 @@ from innkeeper.model.instance import Kind
 from innkeeper.model.messages import (
     DECIDE_UPDATE,
     NEXT_UPDATE,
+    SWEEP_WORKFLOW,
+    TASK_QUEUE,
     Choice,
     Decision,
     NextRequest,
@@ -312,6 +315,32 @@ async def purge_parked(world: World, name: str) -> str:
     return await over(await ask(world.client, Kind.PURGE, name))
 
 
+async def without_release(world: World, name: str) -> None:
+    """Somebody uninstalls the release by hand."""
+    await world.helm.uninstall(name, f"inn-{name}", limit=60)
+
+
+@scenario
+async def stop_without_a_release(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    await without_release(world, name)
+    return await done(world, Kind.STOP, name)
+
+
+@scenario
+async def start_without_a_release(world: World, name: str) -> str:
+    await stop_done(world, name)
+    await without_release(world, name)
+    return await done(world, Kind.START, name)
+
+
+@scenario
+async def restart_without_a_release(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    await without_release(world, name)
+    return await done(world, Kind.RESTART, name)
+
+
 async def lost(world: World, kind: Kind, name: str, call: str, plan: str | None = None) -> None:
     """Terminate an operation by hand while a call of it is under way."""
     hang = world.faults.hang(call)
@@ -353,3 +382,22 @@ async def repair_of_a_lost_purge(world: World, name: str) -> str:
     await uninstall_done(world, name)
     await lost(world, Kind.PURGE, name, "cluster.delete")
     return await done(world, Kind.REPAIR, name)
+
+
+@scenario
+async def repair_of_what_is_purged(world: World, name: str) -> str:
+    await purge_done(world, name)
+    return await done(world, Kind.REPAIR, name)
+
+
+@scenario
+async def sweep_over_a_lost_stop(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    await lost(world, Kind.STOP, name, "cluster.patch")
+    row = world.database.rows[name]
+    world.database.rows[name] = row.model_copy(update={"updated_at": row.updated_at - timedelta(hours=1)})
+    await world.client.execute_workflow(SWEEP_WORKFLOW, id=name, task_queue=TASK_QUEUE)
+    handle = await world.innkeeper.latest(name)
+    assert handle is not None
+    await over(handle)
+    return name

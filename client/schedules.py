@@ -1,0 +1,144 @@
+"""The schedule by which Temporal starts the sweep: made by whichever worker starts first, kept as all of them want it.
+
+Apart from what backends import: only workers keep it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from ..model.errors import Forbidden
+from ..model.messages import SWEEP_WORKFLOW
+from .connection import ANSWER_WITHIN, temporal_errors
+
+SWEEP_SCHEDULE = "innkeeper-sweep"
+
+LONGEST_SWEEP = timedelta(minutes=30)
+"""After this Temporal ends a sweep, so that one which hangs does not keep the next ones from running."""
+
+ATTEMPTS = 3
+"""Tries while other workers make and remove the schedule at the same time."""
+
+_REFUSED = frozenset(
+    {
+        RPCStatusCode.PERMISSION_DENIED,
+        RPCStatusCode.UNAUTHENTICATED,
+        RPCStatusCode.UNIMPLEMENTED,
+        RPCStatusCode.INVALID_ARGUMENT,
+    }
+)
+
+_log = logging.getLogger(__name__)
+
+
+async def keep_sweep(client: Client, *, every: int, task_queue: str) -> None:
+    """Have the sweep's schedule as it is wanted; one that an operator paused stays paused.
+
+    Args:
+        every: seconds from one sweep to the next; 0: there is to be no schedule.
+        task_queue: where workers poll.
+
+    Raises:
+        Forbidden: Temporal allows no schedules here, or not to this client.
+        Unreachable: Temporal does not answer.
+    """
+    try:
+        with temporal_errors(client), _refusals(client):
+            if every:
+                await _have(client, _wanted(every, task_queue))
+            else:
+                await _remove(client)
+    except Forbidden as refusal:
+        if every:
+            raise
+        _log.info("no schedule is wanted, and none can be looked for: %s", refusal)
+
+
+def _wanted(every: int, task_queue: str) -> Schedule:
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            SWEEP_WORKFLOW,
+            id=SWEEP_SCHEDULE,
+            task_queue=task_queue,
+            execution_timeout=LONGEST_SWEEP,
+            static_summary="looks for operations that were lost, and asks for repairs",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+
+
+async def _have(client: Client, wanted: Schedule) -> None:
+    def brought_up(told: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        found = told.description.schedule
+        if _tells(found) == _tells(wanted):
+            return None
+        found.action, found.spec, found.policy = wanted.action, wanted.spec, wanted.policy
+        return ScheduleUpdate(found)
+
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            # At once, too: what was lost may have been lost with the schedule.
+            await client.create_schedule(SWEEP_SCHEDULE, wanted, trigger_immediately=True, rpc_timeout=ANSWER_WITHIN)
+        except ScheduleAlreadyRunningError:
+            try:
+                await client.get_schedule_handle(SWEEP_SCHEDULE).update(brought_up, rpc_timeout=ANSWER_WITHIN)
+            except RPCError as error:
+                # Another worker has removed it since.
+                if error.status is not RPCStatusCode.NOT_FOUND or attempt == ATTEMPTS:
+                    raise
+                continue
+        return
+
+
+def _tells(schedule: Schedule) -> tuple[object, ...]:
+    """What of a schedule is ours to say, comparable."""
+    action = schedule.action
+    does = (
+        (action.workflow, action.task_queue, action.execution_timeout)
+        if isinstance(action, ScheduleActionStartWorkflow)
+        else None
+    )
+    return does, [each.every for each in schedule.spec.intervals], schedule.policy
+
+
+async def _remove(client: Client) -> None:
+    try:
+        await client.get_schedule_handle(SWEEP_SCHEDULE).delete(rpc_timeout=ANSWER_WITHIN)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+@contextmanager
+def _refusals(client: Client) -> Iterator[None]:
+    """Say what a refusal means for the sweep, and what to do."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status not in _REFUSED:
+            raise
+        raise Forbidden(
+            f"Temporal refuses the schedule {SWEEP_SCHEDULE}, by which lost operations are found: {error.message}",
+            code="ScheduleRefused",
+            object=f"namespace {client.namespace}",
+            fix="give the worker's key the right to keep schedules, or set INNKEEPER_SWEEP_EVERY=0 and start the "
+            f"workflow {SWEEP_WORKFLOW} by other means",
+        ) from error
