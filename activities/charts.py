@@ -46,8 +46,10 @@ class Charts:
         key = mark_of(digest, plan.model_dump(mode="json"))
         if key not in self._known:
             release = wanted_release(work, plan, chart_digest=digest, secret_values=_placeholders(plan))
-            version = await self._cluster.version()
-            rendered = tuple(await self._helm.template(release, limit=RENDER_LIMIT, kube_version=version))
+            version, known = await self._cluster.version(), await self._cluster.api_versions()
+            rendered = tuple(
+                await self._helm.template(release, limit=RENDER_LIMIT, kube_version=version, api_versions=known)
+            )
             forgets = any(forgets_data(manifest) for manifest in rendered)
             self._known[key] = Facts(key, digest, work.namespace, forgets, rendered)
         return self._known[key]

@@ -155,6 +155,11 @@ class KubernetesCluster:
         resource = await self._resource(api_version, kind)
         return None if resource is None else resource.namespaced
 
+    async def api_versions(self) -> list[str]:
+        """See `ports.Cluster.api_versions`."""
+        found = [(version, resource["responseKind"]["kind"]) for _, version, resource in await self._discovered()]
+        return sorted({name for version, kind in found for name in (version, f"{version}/{kind}")})
+
     async def contents(self, namespace: str) -> list[Manifest]:
         """See `ports.Cluster.contents`. Kinds that this identity may not list are left out."""
         slots = asyncio.Semaphore(_LISTS_AT_ONCE)
@@ -237,23 +242,27 @@ class KubernetesCluster:
         resource = await self._resource(ref.api_version, ref.kind)
         return None if resource is None else _object(ref, resource)
 
-    async def _namespaced_kinds(self) -> list[tuple[str, str, str]]:
-        """Every kind whose objects can be listed and deleted in a namespace, by the server's preferred version."""
-        kinds: list[tuple[str, str, str]] = []
+    async def _discovered(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Every resource with its group and version, a group's preferred version first."""
+        found: list[tuple[str, str, dict[str, Any]]] = []
         for root in ("/api", "/apis"):
             body = self._body(await self._api.call("GET", root, accept=_AGGREGATED), "list its kinds")
             for group in body["items"]:
                 name = group["metadata"].get("name", "")
-                seen: set[str] = set()
                 for version in group["versions"]:
                     api_version = f"{name}/{version['version']}" if name else version["version"]
-                    for resource in version.get("resources") or ():
-                        plural, kind = resource["resource"], resource["responseKind"]["kind"]
-                        usable = {"list", "delete"} <= set(resource["verbs"]) and resource["scope"] == "Namespaced"
-                        if usable and kind != "Event" and plural not in seen:
-                            seen.add(plural)
-                            kinds.append((api_version, kind, plural))
-        return kinds
+                    found += [(name, api_version, resource) for resource in version.get("resources") or ()]
+        return found
+
+    async def _namespaced_kinds(self) -> list[tuple[str, str, str]]:
+        """Every kind whose objects can be listed and deleted in a namespace, by the server's preferred version."""
+        kinds: dict[tuple[str, str], tuple[str, str, str]] = {}
+        for group, api_version, resource in await self._discovered():
+            plural, kind = resource["resource"], resource["responseKind"]["kind"]
+            usable = {"list", "delete"} <= set(resource["verbs"]) and resource["scope"] == "Namespaced"
+            if usable and kind != "Event":
+                kinds.setdefault((group, plural), (api_version, kind, plural))
+        return list(kinds.values())
 
 
 def _unknown_kind(api_version: str, kind: str) -> Permanent:

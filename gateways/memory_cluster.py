@@ -122,6 +122,11 @@ class MemoryCluster:
         async with self.faults.around("cluster.version"):
             return VERSION
 
+    async def api_versions(self) -> list[str]:
+        """See `ports.Cluster.api_versions`."""
+        async with self.faults.around("cluster.api_versions"):
+            return sorted({name for version, kind in KINDS for name in (version, f"{version}/{kind}")})
+
     @asynccontextmanager
     async def watch(self, namespace: str) -> AsyncIterator[Watch]:
         """See `ports.Cluster.watch`. Its `changed` is the call ``cluster.changed``."""

@@ -15,7 +15,7 @@ no, and the revision is marked failed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -71,7 +71,14 @@ class MemoryHelm:
         async with self._faults.around("helm.chart_digest"):
             return mark_of(chart.label, self._digests.get(chart.label))
 
-    async def template(self, release: Release, *, limit: float, kube_version: str | None = None) -> list[Manifest]:  # noqa: ARG002  # no chart here asks for it
+    async def template(
+        self,
+        release: Release,
+        *,
+        limit: float,
+        kube_version: str | None = None,  # noqa: ARG002  # no chart here asks for it
+        api_versions: Sequence[str] = (),  # noqa: ARG002  # nor for these
+    ) -> list[Manifest]:
         """The chart's objects and hooks.
 
         Raises:

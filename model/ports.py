@@ -112,6 +112,10 @@ class Cluster(Protocol):
         """The API server's version, e.g. ``v1.36.3``."""
         ...
 
+    async def api_versions(self) -> list[str]:
+        """What the API server knows, as charts ask for it: ``apps/v1`` and ``apps/v1/Deployment``."""
+        ...
+
     def watch(self, namespace: str) -> AbstractAsyncContextManager[Watch]:
         """Watch one namespace's workloads; many at once share their connections."""
         ...
@@ -159,8 +163,12 @@ class Helm(Protocol):
         """A fingerprint of the chart's content: of a directory's files, of a remote chart's address and version."""
         ...
 
-    async def template(self, release: Release, *, limit: float, kube_version: str | None = None) -> list[Manifest]:
-        """What an install would send, hooks included; `kube_version` is the cluster's, for charts that ask for it.
+    async def template(
+        self, release: Release, *, limit: float, kube_version: str | None = None, api_versions: Sequence[str] = ()
+    ) -> list[Manifest]:
+        """What an install would send, hooks included.
+
+        `kube_version` and `api_versions` are the cluster's, for charts that ask; without them, what Helm assumes.
 
         Raises:
             BadInput: the chart does not render, or the values do not fit its schema.

@@ -9,6 +9,7 @@ import pytest
 from chart_server import answers, packaged, serving
 
 from innkeeper.gateways.helm import HelmCommand, find_helm
+from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import InnkeeperError
 from innkeeper.model.ports import Manifest, Release
@@ -51,3 +52,19 @@ async def test_a_version_that_is_not_there_is_named(port: int) -> None:
     with pytest.raises(InnkeeperError, match=r"9\.9\.9") as told:
         await rendered(chart)
     assert told.value.cause.fix
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("policy/v1/PodDisruptionBudget", "yes"), ("nowhere.dev/v1", "no")])
+async def test_a_chart_that_asks_what_the_cluster_knows_is_told(
+    cluster: KubernetesCluster, tmp_path: Path, wanted: str, shown: str
+) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("apiVersion: v2\nname: asking\nversion: 0.1.0\n")
+    asks = f'{{{{ ternary "yes" "no" (.Capabilities.APIVersions.Has "{wanted}") | quote }}}}'
+    (tmp_path / "templates" / "told.yaml").write_text(
+        f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: told\ndata:\n  known: {asks}\n"
+    )
+    release = Release(name="acme", namespace="inn-acme", chart=ChartRef(path=str(tmp_path)), values={}, mark="m1")
+    helm = HelmCommand(kubeconfig=None)
+    rendered = await helm.template(release, limit=60, api_versions=await cluster.api_versions())
+    assert [each["data"] for each in rendered] == [{"known": shown}]

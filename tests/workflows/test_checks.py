@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from innkeeper.activities.charts import Charts
 from innkeeper.activities.checks import Checks
 from innkeeper.gateways.memory_cluster import MemoryCluster
@@ -18,8 +20,10 @@ PLANS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}}}}, folde
 class Naming(MemoryHelm):
     """Renders as most public charts do: with the release's namespace in each object."""
 
-    async def template(self, release: Release, *, limit: float, kube_version: str | None = None) -> list[Manifest]:
-        found = await super().template(release, limit=limit, kube_version=kube_version)
+    async def template(
+        self, release: Release, *, limit: float, kube_version: str | None = None, api_versions: Sequence[str] = ()
+    ) -> list[Manifest]:
+        found = await super().template(release, limit=limit, kube_version=kube_version, api_versions=api_versions)
         return [{**each, "metadata": {**each["metadata"], "namespace": release.namespace}} for each in found]
 
 

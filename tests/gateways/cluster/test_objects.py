@@ -62,6 +62,12 @@ async def test_kinds_are_namespaced_or_not(cluster: Cluster) -> None:
     assert await cluster.is_namespaced("rbac.authorization.k8s.io/v1", "ClusterRole") is False
 
 
+async def test_what_the_server_knows_is_told_as_charts_ask_for_it(cluster: Cluster) -> None:
+    known = await cluster.api_versions()
+    assert {"v1", "v1/Pod", "apps/v1", "apps/v1/Deployment", "policy/v1/PodDisruptionBudget"} <= set(known)
+    assert "apps/v1/Nonsense" not in known
+
+
 async def test_a_namespaced_object_without_a_namespace_is_bad_input(cluster: Cluster) -> None:
     with pytest.raises(BadInput, match="namespace"):
         await cluster.get(Ref("v1", "ConfigMap", "settings"))
