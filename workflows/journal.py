@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from ..model.messages import Choice, Question, StepEvent, StepState
+    from ..model.messages import DECIDE_UPDATE, Choice, Question, StepEvent, StepState
     from ..model.names import workflow_id_of
 
 _MEANING = {
@@ -48,25 +48,16 @@ def _in_markdown(question: Question, instance: str) -> str:
     """The question with the exact commands that answer it, for Temporal's UI."""
     what = f"the undo of {question.step} keeps failing" if question.undo else f"{question.step} cannot go on"
     cause = question.cause
-    lines = [f"### Parked: {what}", "", cause.message]
+    lines = [f"### Parked: {what}", "", cause.message, ""]
     lines += [f"- object: `{cause.object}`"] if cause.object else []
     lines += [f"- fix: {cause.fix}"] if cause.fix else []
-    lines += [
-        f"- without an answer by {question.answer_by:%Y-%m-%d %H:%M:%S} UTC: **{question.otherwise}**",
-        "",
-        "| answer | meaning | command |",
-        "| --- | --- | --- |",
-    ]
+    lines += [f"- without an answer by {question.answer_by:%Y-%m-%d %H:%M:%S} UTC: **{question.otherwise}**", ""]
     for choice in question.choices:
         command = f"innkeeper decide {instance} {choice} --question {question.id}"
-        lines.append(f"| {choice} | {_MEANING[choice, question.undo]} | `{command}` |")
-    payload = f'{{"choice":"{question.choices[0]}","operator":"YOUR NAME","question":"{question.id}"}}'
-    lines += [
-        "",
-        "Or in this page by the update `decide`, or with Temporal's own command line:",
-        "",
-        "```",
-        f"temporal workflow update execute --workflow-id {workflow_id_of(instance)} --name decide --input '{payload}'",
-        "```",
-    ]
+        lines += [f"**{choice}**: {_MEANING[choice, question.undo]}", "", "```", command, "```", ""]
+    answer = f'{{"choice": "{question.choices[0]}", "operator": "YOUR NAME", "question": "{question.id}"}}'
+    lines += ["Or here: More Actions, Send an Update, `decide`, with the data", "", "```", answer, "```", ""]
+    lines += ["Or with Temporal's own command line:", "", "```"]
+    lines += [f"temporal workflow update execute --workflow-id {workflow_id_of(instance)} \\"]
+    lines += [f"  --name {DECIDE_UPDATE} --input '{answer}'", "```"]
     return "\n".join(lines)
