@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from ..model import marks, surroundings, workloads
+from ..model import marks, surroundings
 from ..model.catalog import Catalog, Plan
 from ..model.errors import AlreadyExists, Pending
+from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import STORAGE_TYPE, running_revision
+from ..model.release import running_revision
 from .home import demand_home, has_home
 from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
-
-MOST_NAMED = 20
-"""Objects that are named where something is left behind."""
-
-_USUAL = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 
 
 class Namespaces:
@@ -133,11 +129,10 @@ class Namespaces:
 
     @activity.defn(name="survey")
     async def survey(self, work: Work) -> list[str]:
-        """What is in the instance's namespace beside what every namespace holds, for a person: at most 20 objects."""
+        """What of an operation that could not be undone is still there, object by object."""
         if not await has_home(self._cluster, work):
             return []
-        told = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace) if _tells(item)]
-        return [*told[:MOST_NAMED], f"and {len(told) - MOST_NAMED} more objects"] if len(told) > MOST_NAMED else told
+        return leftovers(await self._cluster.contents(work.namespace), work)
 
     @activity.defn(name="delete-namespace")
     async def delete(self, work: Work) -> None:
@@ -167,12 +162,6 @@ class Namespaces:
                 object=f"Namespace {work.namespace}",
                 fix="remove what holds it, or the finalizers of it; nothing foreign is stripped",
             )
-
-
-def _tells(manifest: Manifest) -> bool:
-    """Whether the object says something to a person: not what others make from it, nor what every namespace has."""
-    helms = manifest.get("type") == STORAGE_TYPE
-    return not (helms or workloads.controlled(manifest) or (manifest["kind"], manifest["metadata"]["name"]) in _USUAL)
 
 
 def _keeping_maker(manifest: Manifest, found: Manifest) -> Manifest:

@@ -60,6 +60,6 @@ def _with_leftovers(cause: Cause, left: Sequence[str]) -> Cause:
     return cause.model_copy(
         update={
             "message": f"{cause.message}. Left behind: {told}"[:LONGEST_TEXT],
-            "fix": f"{cause.fix} Ask for a repair or an uninstall of the instance when the cause is gone.".strip(),
+            "fix": "; ".join([*([cause.fix] if cause.fix else []), "then ask for a repair or an uninstall"]),
         }
     )

@@ -1,0 +1,45 @@
+"""What an operation left in an instance's namespace that should not be there: named where it could not be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import marks
+from .instance import Kind
+from .manifests import is_kept
+from .messages import Work
+from .ports import Manifest, Ref
+from .revision import STORAGE_TYPE
+
+MOST_NAMED = 20
+"""Objects that are named; the rest is counted."""
+
+_USUAL = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
+"""What every namespace holds."""
+
+
+def leftovers(objects: Sequence[Manifest], work: Work) -> list[str]:
+    """The objects that tell a person what is left, in words.
+
+    Left out is what stays on purpose (data, except where it was to be purged; what another operation put around the
+    release), what follows from an object that is named (pods of a workload), and Helm's own storage.
+    """
+    there = {item["metadata"].get("uid") for item in objects}
+    told = [str(Ref.to(item)) for item in objects if _is_left(item, work) and not _follows(item, there)]
+    more = len(told) - MOST_NAMED
+    return [*told[:MOST_NAMED], f"and {more} more objects"] if more > 0 else told
+
+
+def _follows(item: Manifest, there: set[str | None]) -> bool:
+    return any(owner.get("uid") in there for owner in item["metadata"].get("ownerReferences") or [])
+
+
+def _is_left(item: Manifest, work: Work) -> bool:
+    meta = item["metadata"]
+    if (item["kind"], meta["name"]) in _USUAL or item.get("type") == STORAGE_TYPE:
+        return False
+    if work.kind is Kind.PURGE:
+        return True
+    if item["kind"] == "PersistentVolumeClaim" or is_kept(item) or marks.DATA in (meta.get("labels") or {}):
+        return False
+    return not marks.is_ours(item, work.instance, work.tenant) or marks.created_by(item) == work.request_id
