@@ -169,6 +169,12 @@ def test_an_undo_goes_back_to_the_revision_that_ran_before(
     assert without_words(decide_undo(history(*states), former, NOW, LIMIT)) == action
 
 
+def test_a_revision_that_helm_has_forgotten_since_cannot_be_gone_back_to() -> None:
+    told = decide_undo([revision(3, "deployed")], 1, NOW, LIMIT)
+    assert told == Ambiguous("revision 1, which ran before, is no longer in Helm's history")
+    assert decide_undo([], 1, NOW, LIMIT) == Ambiguous("the release is gone, although revision 1 ran before")
+
+
 def test_two_revisions_without_a_mark_are_not_taken_for_the_same_wish() -> None:
     unmarked = [revision(1, "superseded", ""), revision(2, "deployed", "")]
     assert decide_undo(unmarked, 1, NOW, LIMIT) == Rollback(1)
@@ -306,6 +312,40 @@ def test_from_any_history_three_actions_lead_to_the_wanted_release(states: list[
     assert decide(revisions, "m", NOW, LIMIT) == Nothing()
 
 
+def undone(revisions: list[Revision], action: UndoAction | UninstallAction) -> list[Revision]:
+    """The storage after an undo's or an uninstall's action that Helm carried out."""
+    match action:
+        case Uninstall():
+            return []
+        case Rollback(to):
+            stale = [
+                revision(each.version, "superseded" if each.state is State.DEPLOYED else each.state, each.mark)
+                for each in revisions
+            ]
+            mark = next(each.mark for each in revisions if each.version == to)
+            return [*stale, revision(revisions[-1].version + 1, "deployed", mark, said=f"Rollback to {to}")]
+    raise AssertionError(action)
+
+
+@given(HISTORIES, st.none() | st.integers(1, 7))
+def test_from_any_history_one_action_leads_back_or_a_person_has_to_look(states: list[str], former: int | None) -> None:
+    revisions = [revision(each.version, each.state, each.mark) for each in history(*states)]
+    action = decide_undo(revisions, former, NOW, LIMIT)
+    if isinstance(action, Ambiguous):
+        assert former not in (None, *(each.version for each in revisions))
+    elif action != Nothing():
+        assert decide_undo(undone(revisions, action), former, NOW, LIMIT) == Nothing()
+
+
+@given(HISTORIES)
+def test_from_any_history_one_action_leads_to_no_release(states: list[str]) -> None:
+    revisions = [revision(each.version, each.state, each.mark) for each in history(*states)]
+    action = decide_uninstall(revisions, NOW, LIMIT)
+    assert (action == Nothing()) == (not revisions)
+    if revisions:
+        assert decide_uninstall(undone(revisions, action), NOW, LIMIT) == Nothing()
+
+
 def config_map(name: str, annotations: str = "") -> str:
     return f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{annotations}}}\n"
 
@@ -321,8 +361,16 @@ def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_h
         revision(3, "failed", manifest=config_map("both") + config_map("new")),
     ]
     assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
+    assert strays(reversed(revisions)) == strays(revisions)
+    assert strays(revisions[:2]) == (Ref("v1", "ConfigMap", "oldest"),)
     assert strays(revisions[:1]) == ()
     assert strays([]) == ()
+
+
+@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "PersistentVolume", "Namespace"])
+def test_what_may_hold_data_is_no_stray_although_its_chart_forgot_to_keep_it(kind: str) -> None:
+    manifest = f"---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n"
+    assert strays([revision(1, "deployed", manifest=manifest), revision(2, "failed")]) == ()
 
 
 def test_a_revisions_objects_are_named_as_rendered() -> None:

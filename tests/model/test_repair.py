@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from innkeeper.model.instance import TRANSITIONS, Kind, Status
-from innkeeper.model.repair import goal
+from innkeeper.model.repair import changes_release, goal
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.UPGRADE, Kind.REPAIR)])
@@ -26,3 +26,21 @@ def test_an_instance_in_error_is_brought_up() -> None:
 def test_a_lost_upgrade_of_a_stopped_instance_leaves_it_stopped(found: Status | None) -> None:
     assert goal(found, Status.STOPPED) is Status.STOPPED
     assert goal(found, Status.RUNNING) is Status.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("found", "changes"),
+    [
+        (None, True),
+        (Status.PROVISIONING, True),
+        (Status.UPGRADING, True),
+        (Status.REPAIRING, True),
+        (Status.ERROR, True),
+        (Status.RUNNING, False),
+        (Status.STARTING, False),
+        (Status.RESTARTING, False),
+        (Status.STOPPED, False),
+    ],
+)
+def test_a_repair_upgrades_only_where_what_was_lost_was_about_the_release(found: Status | None, changes: bool) -> None:
+    assert changes_release(found) is changes
