@@ -90,9 +90,11 @@ CASES: list[tuple[Kind, ByHand, int | None]] = [
     (Kind.UPGRADE, uninstall_the_release, 3),
     (Kind.UPGRADE, upgrade_the_release, 3),
     (Kind.UPGRADE, scale_up, 3),
+    (Kind.UPGRADE, delete_a_workload, 3),
     (Kind.UNINSTALL, uninstall_the_release, None),
     (Kind.UNINSTALL, upgrade_the_release, None),
     (Kind.UNINSTALL, scale_up, None),
+    (Kind.UNINSTALL, delete_a_workload, None),
     (Kind.UNINSTALL, delete_the_namespace, None),
     (Kind.REPAIR, uninstall_the_release, 1),
     (Kind.REPAIR, upgrade_the_release, 2),
@@ -147,6 +149,20 @@ async def test_a_namespace_that_is_gone_with_its_data_is_named_and_not_made_anew
     assert await world.namespace(name) is None
     await done(world, Kind.REPAIR, name)
     await agree(world, name, Status.RUNNING)
+
+
+async def test_a_workload_that_is_gone_is_named_by_a_start_and_brought_back_by_a_repair(world: World) -> None:
+    await (await world.innkeeper.provision("part-gone", tenant="t1", plan="hasty")).result()
+    await delete_a_workload(world, "part-gone")
+    await done(world, Kind.STOP, "part-gone")
+    await agree(world, "part-gone", Status.STOPPED)
+    result = await failed(await ask(world.client, Kind.START, "part-gone"))
+    assert result.cause is not None
+    assert "Deployment part-gone-web: not there yet" in result.cause.message
+    assert (result.outcome, result.status) == (Outcome.UNDONE, Status.ERROR)
+    await done(world, Kind.REPAIR, "part-gone")
+    await agree(world, "part-gone", Status.RUNNING)
+    assert (await world.replicas("part-gone"))["part-gone-web"] == 1
 
 
 STOPPED: list[ByHand] = [scale_up, delete_the_stops_quota, upgrade_the_release, uninstall_the_release]
