@@ -99,6 +99,13 @@ def test_steps_are_told_whose_instance_and_under_which_claim() -> None:
     assert (work.former_plan, work.former_revision, work.resident) == ("small", None, True)
 
 
+def test_who_comes_after_a_lost_upgrade_knows_the_revision_that_was_ready() -> None:
+    claim = Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.UPGRADING)
+    assert work_of(request(Kind.REPAIR), row(revision=4), claim).former_revision == 4
+    claim = Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.STARTING)
+    assert work_of(request(Kind.REPAIR), row(revision=4), claim).former_revision is None
+
+
 @pytest.mark.parametrize(
     ("kind", "former", "found", "resident"),
     [

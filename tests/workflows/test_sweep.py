@@ -10,6 +10,7 @@ import pytest
 from asking import ask
 
 from innkeeper.client import OperationHandle
+from innkeeper.embedded import demo_proof as proof
 from innkeeper.gateways.faults import Hang
 from innkeeper.model import names
 from innkeeper.model.errors import Forbidden, OperationFailed, ReleaseFailed
@@ -160,6 +161,20 @@ async def test_what_comes_after_a_lost_upgrade_does_not_forget_it(world: World, 
     await agree(world, name, Status.RUNNING)
     assert (await world.replicas(name))[f"{name}-web"] == 3
     assert not (await world.row(name)).upgrade_pending
+
+
+async def test_a_lost_upgrade_that_never_gets_ready_goes_back_to_what_ran(world: World) -> None:
+    await prepared(world, Kind.UPGRADE, "went-back")
+    hang = world.faults.hang("helm.upgrade", when="after")
+    await lose(world, await ask(world.client, Kind.UPGRADE, "went-back", plan="narrow"), hang)
+    assert await proof.deployed(world.cluster, "went-back") == [2]
+    await sweep(world)
+    with pytest.raises(OperationFailed, match="exceeded quota"):
+        await repaired(world, "went-back")
+    assert (await world.row("went-back")).status is Status.ERROR
+    assert await proof.deployed(world.cluster, "went-back") == [3]
+    assert (await world.replicas("went-back"))["went-back-web"] == 1
+    assert len(await world.pods("went-back")) == 2
 
 
 async def test_a_lost_provision_over_a_purged_name_is_finished_for_its_new_owner(world: World) -> None:
