@@ -172,6 +172,7 @@ async def test_a_lost_upgrade_that_never_gets_ready_goes_back_to_what_ran(world:
     with pytest.raises(OperationFailed, match="exceeded quota"):
         await repaired(world, "went-back")
     assert (await world.row("went-back")).status is Status.ERROR
+    assert (await world.innkeeper.operations("went-back")).items[0].outcome is Outcome.UNDONE
     assert await proof.deployed(world.cluster, "went-back") == [3]
     assert (await world.replicas("went-back"))["went-back-web"] == 1
     assert len(await world.pods("went-back")) == 2
