@@ -10,7 +10,7 @@ from ..model.errors import AlreadyExists, Pending
 from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import running_revision
+from ..model.release import fallback
 from .home import demand_home, has_home
 from .polling import patience, until
 from .secrets import Secrets
@@ -44,8 +44,8 @@ class Namespaces:
         else:
             await self._surround(work, plan)
         await self._secrets.have(work, plan)
-        running = None if made else running_revision(await read_revisions(self._cluster, work))
-        return Prepared(former_revision=running.version if running else None)
+        revisions = [] if made else await read_revisions(self._cluster, work)
+        return Prepared(former_revision=fallback(revisions, work.former_revision))
 
     async def _namespace(self, work: Work, plan: Plan) -> bool:
         """Whether the namespace was made here. A create, never an apply: that would adopt a foreign one silently."""

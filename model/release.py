@@ -38,6 +38,7 @@ __all__ = [
     "decide_undo",
     "decide_uninstall",
     "described",
+    "fallback",
     "is_settled",
     "objects_of",
     "pack",
@@ -140,6 +141,15 @@ def running_revision(revisions: Iterable[Revision]) -> Revision | None:
     """The newest deployed revision, None where none is."""
     deployed = [revision for revision in revisions if revision.state is State.DEPLOYED]
     return max(deployed, key=lambda revision: revision.version, default=None)
+
+
+def fallback(revisions: Iterable[Revision], known: int | None) -> int | None:
+    """The revision to go back to should an operation fail: the one known to have been ready, else the running one."""
+    stored = list(revisions)
+    if any(revision.version == known and revision.state.ran for revision in stored):
+        return known
+    running = running_revision(stored)
+    return running.version if running else None
 
 
 def _settled(revisions: Sequence[Revision]) -> bool:

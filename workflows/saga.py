@@ -134,7 +134,7 @@ class Saga:
         return await self._insist(name, act, within, lasts, parks)
 
     async def wait_for(self, name: str, act: Activity[T], *, within: float, parks: bool = False) -> T:
-        """Do one step that changes nothing by itself, so that there is nothing to undo."""
+        """Do one step that makes nothing which would have to be taken back."""
         return await self._insist(name, act, within, 1, parks)
 
     def came_from(self, status: Status) -> bool:

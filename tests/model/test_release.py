@@ -29,6 +29,7 @@ from innkeeper.model.release import (
     decide_undo,
     decide_uninstall,
     described,
+    fallback,
     is_settled,
     objects_of,
     pack,
@@ -268,6 +269,25 @@ def test_an_undo_goes_back_to_what_somebody_made_by_hand_once() -> None:
     assert decide_undo(revisions, 2, NOW, LIMIT) == Rollback(2)
     back = [*revisions[:2], revision(3, "superseded", "other"), revision(4, "deployed", said="Rollback to 2")]
     assert decide_undo(back, 2, NOW, LIMIT) == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("states", "known", "back"),
+    [
+        ((), None, None),
+        ((), 1, None),
+        (("deployed",), None, 1),
+        (("superseded", "deployed"), None, 2),
+        (("superseded", "deployed"), 1, 1),
+        (("superseded", "deployed"), 7, 2),
+        (("deployed", "failed"), 2, 1),
+        (("failed",), 1, None),
+    ],
+)
+def test_what_was_ready_once_is_gone_back_to_where_it_is_stored(
+    states: tuple[str, ...], known: int | None, back: int | None
+) -> None:
+    assert fallback(history(*states), known) == back
 
 
 def test_an_undo_does_not_take_somebodys_upgrade_for_the_revision_before_it() -> None:

@@ -129,3 +129,22 @@ def test_a_restart_rolls_once_for_each_request() -> None:
 
 def test_a_job_is_not_rolled() -> None:
     assert restart_patch(made("Job", {"template": {}}), "r1") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "gone"),
+    [
+        (made("Service", {}), None, True),
+        (made("Service", {}), made("Service", {}), False),
+        (made("Deployment", {"replicas": 2}), None, True),
+        (made("Deployment", {"replicas": 2}), made("Deployment", {"replicas": 5}), False),
+        (made("Deployment", {"replicas": 2}), made("Deployment", {"replicas": 0}), True),
+        (made("Deployment", {}), made("Deployment", {"replicas": 0}), True),
+        (made("Deployment", {"replicas": 0}), made("Deployment", {"replicas": 0}), False),
+        (made("StatefulSet", {"replicas": 1}), made("StatefulSet", {"replicas": 0}), True),
+        (made("ConfigMap", {}), {"kind": "ConfigMap"}, False),
+        (made("Job", {"replicas": 1}), made("Job", {"replicas": 0}), False),
+    ],
+)
+def test_what_is_missing_or_scaled_to_nothing_is_gone(wanted: Manifest, live: Manifest | None, gone: bool) -> None:
+    assert workloads.is_gone(wanted, live) is gone

@@ -63,6 +63,7 @@ CATALOG = {
             "quota": {"pods": 2},
             "on_upgrade_failure": "park",
         },
+        "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
         "broken": {"chart": {"path": "broken"}},
     }
 }
