@@ -58,6 +58,7 @@ imports: $(READY)
 venv: $(READY) ## the virtual environment alone, in .venv
 	@:
 
+# Extras stay in the locks: without `coverage[toml]` pip tries the newest one, finds it not pinned, and stops.
 lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; \
@@ -65,7 +66,7 @@ lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	compile() { \
 	    echo "requirements/$$1.txt"; \
 	    "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	        --no-emit-index-url --no-header $(ARGS) --output-file "requirements/$$1.txt" $$2; \
+	        --no-emit-index-url --no-header --no-strip-extras $(ARGS) --output-file "requirements/$$1.txt" $$2; \
 	}; \
 	compile build '--group pyproject.toml:build'; \
 	compile worker 'pyproject.toml --extra worker'; \
