@@ -26,7 +26,7 @@ from innkeeper.model import catalog, names
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
 from innkeeper.model.ports import Manifest, Ref
-from innkeeper.worker import activities, compose
+from innkeeper.worker import activities, compose, settle_in
 
 FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
@@ -160,7 +160,7 @@ async def world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
         catalog=catalog.parse(CATALOG, folder=""),
         operator_namespace=OPERATORS,
     )
-    await world.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS}})
+    await settle_in(world.cluster, OPERATORS)
     worker = compose(environment.client, steps, task_queue=TASK_QUEUE)
     async with worker:
         yield world
