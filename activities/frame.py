@@ -110,9 +110,9 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
         return
     limit = timeout.total_seconds()
     life = asyncio.timeout(None)
+    begun = time.clock_gettime(_CLOCK)
 
-    async def beat() -> None:
-        last = time.clock_gettime(_CLOCK)
+    async def beat(last: float) -> None:
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
             activity.heartbeat()
             last = time.clock_gettime(_CLOCK)
@@ -121,7 +121,7 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
 
     try:
         async with life:
-            beating = asyncio.create_task(beat())
+            beating = asyncio.create_task(beat(begun))
             try:
                 yield
             finally:

@@ -9,6 +9,7 @@ slow      room, and a hook that never ends by itself
 claims    room, and a claim of the chart's own that it forgot to keep; its StatefulSet would delete its claims
 refused   room, and a Service that the API server refuses: Helm fails while it works
 outside   room, and a ConfigMap in the namespace `default`
+wide      room, and a ClusterRole, which is in no namespace
 unknown   room, and an object of a kind that no cluster knows: Helm fails before it begins
 broken    does not render
 """
@@ -80,6 +81,8 @@ def render(release: Release) -> Rendered:
     if chart == "outside":
         objects.append(_object("v1", "ConfigMap", f"{name}-outside", {"data": {"note": "outside"}}))
         objects[-1]["metadata"]["namespace"] = "default"
+    if chart == "wide":
+        objects.append(_object("rbac.authorization.k8s.io/v1", "ClusterRole", f"{name}-wide", {"rules": []}))
     if chart == "unknown":
         objects.append(_object("v1", "Nonsense", f"{name}-nonsense", {}))
     return Rendered(objects, _hooks(chart, name))

@@ -23,7 +23,7 @@ async def test_helm_says_its_version(helm: Helm) -> None:
     assert (await helm.version()).startswith("v3.")
 
 
-@pytest.mark.parametrize("chart", ["room", "hooked", "slow", "claims", "refused", "outside", "unknown"])
+@pytest.mark.parametrize("chart", ["room", "hooked", "slow", "claims", "refused", "outside", "wide", "unknown"])
 async def test_both_charts_of_a_name_render_the_same(helm: Helm, wish: Wish, chart: str) -> None:
     wanted = wish(chart, values={"replicas": 2, "note": "yes: 1e3 – \U0001f600"})
     rendered = await helm.template(wanted, limit=LIMIT)

@@ -8,7 +8,7 @@ import pytest
 from helm_stage import LIMIT, Stage, Wish, end_hook, history, let_in, live, settle, states
 
 from innkeeper.model.errors import Forbidden
-from innkeeper.model.ports import Cluster, Helm
+from innkeeper.model.ports import Cluster, Helm, Ref
 
 FIRST, SECOND = "innkeeper:tests:1:0a", "innkeeper:tests:2:0a"
 
@@ -74,11 +74,15 @@ async def test_a_helm_that_is_told_to_stop_after_its_user_was_replaced_leaves_it
     assert await states(cluster, namespace) == ["pending-install"]
 
 
+@pytest.mark.parametrize(
+    ("chart", "words"), [("outside", 'in the namespace "default"'), ("wide", "at the cluster scope")]
+)
 async def test_a_chart_that_writes_outside_the_namespace_is_refused_before_anything_is_stored(
-    helm: Helm, cluster: Cluster, namespace: str, wish: Wish
+    helm: Helm, cluster: Cluster, namespace: str, wish: Wish, chart: str, words: str
 ) -> None:
     await let_in(cluster, namespace, FIRST)
-    with pytest.raises(Forbidden, match='in the namespace "default"'):
-        await helm.upgrade(wish("outside"), limit=LIMIT, acting_as=FIRST)
+    with pytest.raises(Forbidden, match=words):
+        await helm.upgrade(wish(chart), limit=LIMIT, acting_as=FIRST)
     assert await live(cluster, "default", "ConfigMap", "acme-outside") is None
+    assert await cluster.get(Ref("rbac.authorization.k8s.io/v1", "ClusterRole", "acme-wide")) is None
     assert await states(cluster, namespace) == []
