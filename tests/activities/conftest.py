@@ -1,26 +1,18 @@
-"""Attempts of activities over gateways in memory, without Temporal: several of one step at once, as zombies are."""
+"""Attempts of activities over gateways in memory."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TypeVar
 
 import pytest
-from temporalio.testing import ActivityEnvironment
+from attempts import OPERATORS, Steps, attempt, work_on
 
-from innkeeper.activities.charts import Charts
-from innkeeper.activities.fence import Fence
-from innkeeper.activities.namespaces import Namespaces
-from innkeeper.activities.releases import Releases
-from innkeeper.activities.secrets import Secrets
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model import catalog, fence, release
-from innkeeper.model.instance import Kind
 from innkeeper.model.messages import Work
 from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import settle_in
@@ -35,16 +27,7 @@ CATALOG = {
     }
 }
 
-WORK = Work(
-    request_id="r1",
-    kind=Kind.PROVISION,
-    instance="acme",
-    tenant="t1",
-    plan="starter",
-    namespace="inn-acme",
-    release="acme",
-    generation=1,
-)
+WORK = work_on("acme", "starter")
 
 
 @dataclass
@@ -58,17 +41,12 @@ class Bench:
         self.world = self.cluster.without_faults()
         self.helm = MemoryHelm(self.world, faults=self.faults)
         self.catalog = catalog.parse(CATALOG, folder="")
-        self.fence = Fence(self.cluster, self.catalog)
-        secrets = Secrets(self.cluster, "innkeeper-system")
-        charts = Charts(self.helm, self.cluster)
-        self.namespaces = Namespaces(self.cluster, self.catalog, secrets, self.fence)
-        self.releases = Releases(self.cluster, self.helm, self.catalog, charts, secrets, self.fence)
+        steps = Steps(self.cluster, self.helm, self.catalog)
+        self.fence, self.namespaces, self.releases = steps.fence, steps.namespaces, steps.releases
 
     async def attempt(self, act: Callable[[Work], Awaitable[T]], work: Work = WORK, limit: float = 60) -> T:
         """One attempt of an activity."""
-        environment = ActivityEnvironment()
-        environment.info = dataclasses.replace(environment.info, start_to_close_timeout=timedelta(seconds=limit))
-        return await environment.run(act, work)
+        return await attempt(act, work, limit=limit)
 
     async def states(self) -> list[str]:
         """The states of the release's revisions."""
@@ -101,6 +79,6 @@ class Bench:
 async def bench() -> Bench:
     """An instance whose namespace is prepared."""
     bench = Bench()
-    await settle_in(bench.world, "innkeeper-system")
+    await settle_in(bench.world, OPERATORS)
     await bench.attempt(bench.namespaces.prepare)
     return bench

@@ -28,6 +28,8 @@ from innkeeper.model.release import Revision
 CHARTS = Path(__file__).parents[1] / "data" / "charts" / "memory"
 LIMIT = 60.0
 PATIENCE = 30.0
+ZOMBIE_LIMIT = 15.0
+"""Of a Helm that was stopped. Refused while it looks for its hook, it looks again until then: that is Helm's way."""
 
 Wish = Callable[..., Release]
 
@@ -80,7 +82,7 @@ class InMemory:
             await self.helm.upgrade(release, limit=LIMIT)
 
     async def stop_in_hooks(self, release: Release, acting_as: str) -> Stopped:
-        running = asyncio.create_task(self.helm.upgrade(release, limit=LIMIT, acting_as=acting_as))
+        running = asyncio.create_task(self.helm.upgrade(release, limit=ZOMBIE_LIMIT, acting_as=acting_as))
         await in_hooks(self.cluster, release)
         return Stopped(running)
 
@@ -99,7 +101,7 @@ class OnKubernetes:
             await running
 
     async def stop_in_hooks(self, release: Release, acting_as: str) -> Stopped:
-        running = asyncio.create_task(self.helm.upgrade(release, limit=LIMIT, acting_as=acting_as))
+        running = asyncio.create_task(self.helm.upgrade(release, limit=ZOMBIE_LIMIT, acting_as=acting_as))
         await in_hooks(self.cluster, release)
         pids = processes_of(release.namespace)
         for pid in pids:
