@@ -36,6 +36,12 @@ CATALOG = {
 ROLE = Ref(fence.RBAC, "ClusterRole", fence.ROLE)
 
 
+def server_of(addresses: Addresses) -> str:
+    assert addresses.kubeconfig is not None
+    found = yaml.safe_load(addresses.kubeconfig.read_text())
+    return str(found["clusters"][0]["cluster"]["server"])
+
+
 @pytest.fixture(scope="module")
 def manifests(root: Path) -> list[Manifest]:
     return list(yaml.safe_load_all((root / "deploy/worker-rights.yaml").read_text()))
@@ -76,8 +82,7 @@ async def account(
 @pytest.fixture
 async def limited(account: Path, addresses: Addresses) -> AsyncIterator[KubernetesCluster]:
     """The cluster as the worker's account sees it."""
-    found = yaml.safe_load(addresses.kubeconfig.read_text())
-    server = found["clusters"][0]["cluster"]["server"]
+    server = server_of(addresses)
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -93,7 +98,7 @@ async def limited(account: Path, addresses: Addresses) -> AsyncIterator[Kubernet
 @pytest.fixture
 def steps(limited: KubernetesCluster, account: Path, addresses: Addresses) -> Steps:
     """The steps of a worker in a pod."""
-    server = urlsplit(yaml.safe_load(addresses.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+    server = urlsplit(server_of(addresses))
     environment = {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
     helm = HelmCommand(kubeconfig=None, environment=environment, account=account)
     return Steps(limited, helm, catalog.parse(CATALOG, folder=str(CHARTS)))
