@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,7 +31,9 @@ from innkeeper.model.release import (
     decide_uninstall,
     described,
     fallback,
+    is_in_flight,
     is_settled,
+    kinds_of,
     objects_of,
     pack,
     running_revision,
@@ -209,6 +212,34 @@ def test_what_runs_is_the_newest_deployed_revision() -> None:
     assert running_revision(history("failed", "superseded")) is None
 
 
+@pytest.mark.parametrize(
+    ("states", "action"),
+    [
+        (("pending-install!",), UninstallThenInstall()),
+        (("deployed", "pending-upgrade!"), RollbackThenUpgrade(1)),
+        (("deployed", "pending-rollback!"), RollbackThenUpgrade(1)),
+        (("deployed", "uninstalling!"), UninstallThenInstall()),
+        (("deployed",), Nothing()),
+        ((), Install()),
+    ],
+)
+def test_who_is_alone_waits_for_nobody(states: tuple[str, ...], action: Action) -> None:
+    assert decide(history(*states), "m", NOW, LIMIT, alone=True) == action
+
+
+def test_who_is_alone_uninstalls_and_takes_back_at_once() -> None:
+    pending = history("deployed", "pending-upgrade:new!")
+    assert decide_uninstall(pending, NOW, LIMIT, alone=True) == Uninstall()
+    assert decide_undo(pending, 1, NOW, LIMIT, alone=True) == Rollback(1)
+    assert decide_undo(pending, None, NOW, LIMIT, alone=True) == Uninstall()
+
+
+def test_only_the_newest_revision_shows_a_helm_at_work() -> None:
+    assert is_in_flight(history("deployed", "pending-upgrade"))
+    assert not is_in_flight(history("pending-upgrade", "deployed"))
+    assert not is_in_flight([])
+
+
 STATES = st.sampled_from([state.value for state in State])
 HISTORIES = st.lists(STATES.flatmap(lambda state: st.sampled_from([state, f"{state}!", f"{state}:other"])), max_size=6)
 
@@ -343,6 +374,30 @@ def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_h
     assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
     assert strays(revisions[:1]) == ()
     assert strays([]) == ()
+
+
+def role(name: str) -> str:
+    return f"---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n"
+
+
+def test_the_kinds_that_helm_may_change_are_those_of_what_is_newest_what_ran_and_what_ran_before() -> None:
+    revisions = [
+        revision(1, "superseded", manifest=CLAIM),
+        revision(2, "superseded", manifest=role("old")),
+        revision(3, "deployed", manifest=config_map("a")),
+        revision(4, "failed", manifest="---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n"),
+    ]
+    newest = {("v1", "ConfigMap"), ("v1", "Service")}
+    assert kinds_of(revisions) == newest
+    assert kinds_of(revisions, 2) == newest | {("rbac.authorization.k8s.io/v1", "ClusterRole")}
+    assert kinds_of(revisions[:2]) == {("rbac.authorization.k8s.io/v1", "ClusterRole")}
+    assert kinds_of([]) == frozenset()
+
+
+def test_what_hooks_make_counts_among_the_kinds() -> None:
+    hooks = [{"name": "before", "manifest": role("before")}]
+    hooked = replace(revision(1, "deployed"), packed=pack({"manifest": config_map("a"), "hooks": hooks}))
+    assert kinds_of([hooked]) == {("v1", "ConfigMap"), ("rbac.authorization.k8s.io/v1", "ClusterRole")}
 
 
 def test_a_revisions_objects_are_named_as_rendered() -> None:

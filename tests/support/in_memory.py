@@ -34,7 +34,7 @@ from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
 from innkeeper.model.ports import Helm, Manifest, Ref
 from innkeeper.model.release import Revision, revisions_of, storage_labels
-from innkeeper.worker import activities, compose
+from innkeeper.worker import activities, compose, settle_in
 
 FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
@@ -230,6 +230,6 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 async def fresh_world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
     """A world without a worker; what still runs in it at the end is terminated."""
     world = World(environment.client, environment)
-    await world.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS}})
+    await settle_in(world.cluster, OPERATORS)
     yield world
     await world.end()
