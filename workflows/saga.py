@@ -186,7 +186,7 @@ class Saga:
             next=waiting.request_id if waiting else None,
         )
 
-    async def take_next(self, wanted: NextRequest) -> None:
+    async def take_next(self, wanted: NextRequest) -> Request:
         """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
 
         What asks for the same as this operation replaces nothing: it waits.
@@ -195,7 +195,7 @@ class Saga:
             self._replaced = True
             self.parking.give_way(f"{wanted.request.kind} (request {wanted.request.request_id}) comes next")
             self._main.cancel()
-        await self.succession.take(wanted)
+        return await self.succession.take(wanted)
 
     # The frame
 
