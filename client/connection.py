@@ -115,6 +115,11 @@ def temporal_errors(client: Client) -> Iterator[None]:
         raise translated(error, client) from error
 
 
+def is_unknown(error: RPCError) -> bool:
+    """Temporal knows no such run, workflow or update (any more); a missing namespace is another matter."""
+    return error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower()
+
+
 def translated(error: RPCError, client: Client) -> InnkeeperError:
     """Temporal's refusal as an error a person can act on."""
     address = client.service_client.config.target_host

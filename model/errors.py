@@ -83,6 +83,14 @@ class BadInput(Permanent):
         super().__init__(f"{field}: {shown} {problem}.", code=code, fix=fix)
         self.field = field
 
+    @classmethod
+    def of(cls, cause: Cause) -> BadInput:
+        """The same error from a cause that crossed Temporal, as it was worded there."""
+        error = BadInput(cause.message.partition(":")[0], None, "", fix=cause.fix, code=cause.code)
+        error.cause = cause
+        error.args = (str(cause),)
+        return error
+
 
 class DuplicateName(BadInput):
     """The name is taken, by this tenant or another."""

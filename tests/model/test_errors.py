@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from innkeeper.model.errors import LONGEST_TEXT, Busy, Cause, NotOurs, OperationFailed, Transient
+from innkeeper.model.errors import LONGEST_TEXT, BadInput, Busy, Cause, NotOurs, OperationFailed, Transient
 
 
 def test_an_error_reads_as_message_object_and_fix() -> None:
@@ -25,3 +25,9 @@ def test_an_answer_carries_the_cause_that_crossed_temporal() -> None:
     assert isinstance(answer, OperationFailed)
     assert answer.cause == cause
     assert not isinstance(answer, Busy)
+
+
+def test_bad_input_keeps_its_words_when_it_crosses_temporal() -> None:
+    told = BadInput("choice", "skip", "is no answer to ready-1", fix="use one of: retry, abort")
+    again = BadInput.of(told.cause)
+    assert (again.cause, str(again), again.field) == (told.cause, str(told), "choice")

@@ -64,6 +64,7 @@ CATALOG = {
             "on_upgrade_failure": "park",
         },
         "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
+        "patient": {"chart": {"path": "room"}, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
         "broken": {"chart": {"path": "broken"}},
     }
 }
