@@ -40,6 +40,8 @@ FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=2000",
+    # A workflow task that fails is reported at once; the five failures that a real server waits for take a minute.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
 )
 
 OPERATORS = "innkeeper-system"
@@ -64,6 +66,12 @@ CATALOG = {
             "on_upgrade_failure": "park",
         },
         "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
+        "prompt": {
+            "chart": {"path": "room"},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "quota": {"pods": 20},
+            "deadlines": {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600},
+        },
         "broken": {"chart": {"path": "broken"}},
     }
 }
