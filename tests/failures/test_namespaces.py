@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from following import Followed, failed
 from in_memory import World
@@ -87,8 +89,10 @@ async def test_an_api_server_that_is_down_for_good_is_undone_as_soon_as_it_answe
     down = Unreachable("The API server does not answer", object="https://cluster", fix="check that it runs")
     world.faults.fail("ns-down prepare cluster.*", down, times=None)
     world.faults.fail("ns-down undo-prepare cluster.*", down, times=None)
-    handle = await world.innkeeper.provision("ns-down", tenant="t1", plan="prompt")
-    operation = Followed(world.client, handle)
+    with world.environment.with_time_skipping_disabled():
+        handle = await world.innkeeper.provision("ns-down", tenant="t1", plan="starter")
+    operation = Followed(world, handle)
+    await operation.skip(timedelta(minutes=30))
     question = await operation.question()
     assert (question.step, question.undo, question.cause) == ("prepare", True, down.cause)
     world.faults.clear()

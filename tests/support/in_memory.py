@@ -46,6 +46,9 @@ FLAGS = (
 
 OPERATORS = "innkeeper-system"
 
+QUICK = {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600}
+"""Deadlines for tests that wait until a step's is over, retry after retry."""
+
 CATALOG = {
     "plans": {
         "starter": {
@@ -70,7 +73,20 @@ CATALOG = {
             "chart": {"path": "room"},
             "secrets": [{"name": "credentials", "generate": {"password": 24}}],
             "quota": {"pods": 20},
-            "deadlines": {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600},
+            "deadlines": QUICK,
+        },
+        "prompt-more": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+        },
+        "prompt-careful": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+            "on_upgrade_failure": "park",
         },
         "broken": {"chart": {"path": "broken"}},
     }
