@@ -112,6 +112,8 @@ class Namespaces:
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
             return
+        if found["metadata"].get("deletionTimestamp"):
+            return  # It goes with all that is in it, and nothing can be made in it any more.
         for version, kind in surroundings.KINDS:
             for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
                 meta = item["metadata"]

@@ -40,9 +40,14 @@ FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=2000",
+    # A workflow task that fails is reported at once; the five failures that a real server waits for take a minute.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
 )
 
 OPERATORS = "innkeeper-system"
+
+QUICK = {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600}
+"""Deadlines for tests that wait until a step's is over, retry after retry."""
 
 CATALOG = {
     "plans": {
@@ -65,6 +70,25 @@ CATALOG = {
         },
         "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
         "patient": {"chart": {"path": "room"}, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
+        "prompt": {
+            "chart": {"path": "room"},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "quota": {"pods": 20},
+            "deadlines": QUICK,
+        },
+        "prompt-more": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+        },
+        "prompt-careful": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+            "on_upgrade_failure": "park",
+        },
         "broken": {"chart": {"path": "broken"}},
     }
 }
