@@ -55,6 +55,11 @@ class Proxy:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def open(self) -> int:
+        """How many connections stand, lost ones not counted."""
+        return len(self._connections)
+
+    @property
     def fault(self) -> Fault:
         return self._fault
 
