@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test histories bench check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test histories bench recovery outages check format check-format lint types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ histories: $(READY) ## store the histories of operations that tests/histories do
 
 bench: $(READY) ## what each operation costs on an idle platform, beside bare Helm
 	@$(BIN)/python benchmarks/operations.py $(ARGS)
+
+recovery: $(READY) ## how long work stands still when a worker or a connection dies; ARGS='--rounds 1 step' chooses
+	@PYTHONPATH=tests/support $(BIN)/python benchmarks/recovery.py $(ARGS)
+
+outages: $(READY) ## every operation with every outage of every part, on real parts; ARGS=--help says how to choose
+	@PYTHONPATH=tests/support $(BIN)/python -m innkeeper.tests.outages $(ARGS)
 
 check: check-format lint types imports ## format, lint, types and imports, in less than a minute
 

@@ -19,7 +19,7 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from .activities.charts import Charts
@@ -53,6 +53,13 @@ LONGEST_START = 30.0
 
 PATIENT_SHUTDOWN = timedelta(seconds=10)
 """How long running steps may go on after a stop was asked for, before they are cancelled and left to another worker."""
+
+STICKY = timedelta(seconds=2)
+"""How long a workflow's task waits for the worker that remembers the workflow, before any other gets it."""
+
+POLLS = 2
+"""Polls for steps at once. When a worker's machine is lost, Temporal goes on giving steps to its polls for a minute:
+each is one step that nobody does until its heartbeats are missed."""
 
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -121,6 +128,8 @@ def compose(
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=concurrent_activities,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(POLLS),
         graceful_shutdown_timeout=PATIENT_SHUTDOWN,
     )
 

@@ -15,7 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from ..model.errors import BadInput, Busy
-from ..model.messages import OperationResult, Request
+from ..model.messages import TASK_TIMEOUT, OperationResult, Request
 from ..model.names import workflow_id_of
 from . import runs, waiting
 from .connection import ANSWER_WITHIN, is_unknown
@@ -98,6 +98,7 @@ async def _start(client: Client, request: Request, task_queue: str) -> str:
         request,
         id=workflow_id_of(request.instance),
         task_queue=task_queue,
+        task_timeout=TASK_TIMEOUT,
         result_type=OperationResult,
         id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -15,6 +15,9 @@ from .errors import BadInput, Cause
 from .instance import Kind, Status
 
 TASK_QUEUE = "innkeeper"
+
+TASK_TIMEOUT = timedelta(seconds=5)
+"""How long a worker may be at one task of a workflow without a word, before another one gets it: it may have died."""
 
 SEARCH_ATTRIBUTES: dict[str, str] = {
     "InnkeeperInstance": "Keyword",

@@ -35,7 +35,8 @@ too slow (`Pending`) is not repeated.
 GRACE = timedelta(seconds=10)
 """Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
 
-HEARTBEAT = timedelta(seconds=10)
+HEARTBEAT = timedelta(seconds=5)
+"""Without a sign of life for so long a step counts as lost with its worker, and is given to another one."""
 
 RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from ..model.errors import BadInput, Busy, Cause
-    from ..model.messages import HANDOVER_WORKFLOW, HandOver, NextRequest, Request
+    from ..model.messages import HANDOVER_WORKFLOW, TASK_TIMEOUT, HandOver, NextRequest, Request
     from ..model.names import handover_id_of
 
 INSTANCE = SearchAttributeKey.for_keyword("InnkeeperInstance")
@@ -91,6 +91,7 @@ async def _start(wanted: HandOver) -> None:
             HANDOVER_WORKFLOW,
             wanted,
             id=handover_id_of(request.request_id),
+            task_timeout=TASK_TIMEOUT,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"hand over to {request.kind} {request.instance}",
             memo={"request": request},
