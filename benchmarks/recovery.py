@@ -215,7 +215,7 @@ async def half_open_caller(field: Field) -> None:
     async with field.workers(1) as (innkeeper, _), Proxy.to(field.addresses.temporal_address) as proxy:
         handle, _ = await field.waiting(innkeeper)
         backend = await Innkeeper.connect(proxy.address)
-        waiting = asyncio.create_task(ended(backend.handle_for(handle.instance, handle.run_id)))
+        waiting = asyncio.create_task(ended(backend.handle_for(handle.instance, handle.run_id or "")))
         await asyncio.sleep(1)
         begun = time.monotonic()
         proxy.lose()

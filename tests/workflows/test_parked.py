@@ -21,7 +21,7 @@ async def stuck_undo(world: World, name: str, *, times: int | None) -> tuple[Ope
     world.faults.fail(f"{name} undo-release helm.uninstall", Forbidden("uninstall is forbidden"), times=times)
     with world.environment.with_time_skipping_disabled():
         handle = await world.innkeeper.provision(name, tenant="t1", plan="starter")
-    return handle, await Followed(world.client, handle).question()
+    return handle, await Followed(world, handle).question()
 
 
 async def stuck_step(world: World, name: str) -> tuple[OperationHandle, Question]:
@@ -29,7 +29,7 @@ async def stuck_step(world: World, name: str) -> tuple[OperationHandle, Question
     await world.provisioned(name)
     with world.environment.with_time_skipping_disabled():
         handle = await world.innkeeper.upgrade(name, plan="careful")
-    return handle, await Followed(world.client, handle).question()
+    return handle, await Followed(world, handle).question()
 
 
 async def entries(world: World, *names: str) -> list[Parked]:
@@ -87,7 +87,7 @@ async def test_a_step_is_tried_again_when_an_operator_says_so(world: World) -> N
     world.faults.fail("step-retry release helm.upgrade", ReleaseFailed("chart says no"))
     with world.environment.with_time_skipping_disabled():
         handle = await world.innkeeper.upgrade("step-retry", plan="patient")
-        question = await Followed(world.client, handle).question()
+        question = await Followed(world, handle).question()
         assert (question.undo, question.choices) == (False, [Choice.RETRY, Choice.ABORT])
         await world.innkeeper.decide("step-retry", "retry", operator="ann")
         result = await handle.result()

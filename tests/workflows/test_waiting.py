@@ -74,7 +74,7 @@ async def test_a_replacing_request_answers_a_parked_undo(world: World) -> None:
     world.faults.fail("undo-parked undo-release helm.uninstall", Forbidden("uninstall is forbidden"), times=1)
     with world.environment.with_time_skipping_disabled():
         first = await world.innkeeper.provision("undo-parked", tenant="t1", plan="starter")
-        await Followed(world.client, first).question()
+        await Followed(world, first).question()
         second = await world.innkeeper.uninstall("undo-parked", request_id="undo-parked-2")
         ended = await failed(first)
         assert ended.outcome is Outcome.LEFT_BEHIND
@@ -88,7 +88,7 @@ async def test_a_replacing_request_ends_the_question_of_a_parked_step(world: Wor
     await world.provisioned("step-parked")
     with world.environment.with_time_skipping_disabled():
         first = await world.innkeeper.upgrade("step-parked", plan="careful")
-        await Followed(world.client, first).question()
+        await Followed(world, first).question()
         second = await world.innkeeper.stop("step-parked", on_conflict="replace")
         ended = await failed(first)
         assert (await second.result()).status is Status.STOPPED
