@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from revisions import LIMIT, NOW, YOUNG, history, revision
 
-from innkeeper.model.manifests import Manifest
-from innkeeper.model.ports import Ref
 from innkeeper.model.release import (
     Action,
     Ambiguous,
@@ -29,49 +27,14 @@ from innkeeper.model.release import (
     decide,
     decide_undo,
     decide_uninstall,
-    described,
     fallback,
     is_in_flight,
     is_settled,
-    kinds_of,
-    objects_of,
-    pack,
     running_revision,
-    strays,
     wish_of,
 )
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-LIMIT = 60.0
-OLD = NOW - timedelta(seconds=600)
-YOUNG = NOW - timedelta(seconds=20)
 WAIT = Wait(41.0, "")
-
-
-def revision(
-    version: int, state: str, mark: str = "m", changed: datetime = OLD, manifest: str = "", said: str | None = None
-) -> Revision:
-    """A stored revision; `said` is Helm's description, None: that of one which an operation made."""
-    description = described(mark) if said is None else said
-    return Revision(
-        release="acme",
-        namespace="inn-acme",
-        version=version,
-        state=State(state),
-        mark=mark,
-        changed=changed,
-        secret=f"sh.helm.release.v1.acme.v{version}",
-        packed=pack({"manifest": manifest, "info": {"description": description}}),
-    )
-
-
-def history(*states: str) -> list[Revision]:
-    """One revision a state, the first as number 1; ``state:mark`` has another mark, ``state!`` was just written."""
-    found = []
-    for version, text in enumerate(states, start=1):
-        state, _, mark = text.rstrip("!").partition(":")
-        found.append(revision(version, state, mark or "m", YOUNG if text.endswith("!") else OLD))
-    return found
 
 
 def without_words(action: Action | UninstallAction | UndoAction) -> object:
@@ -355,55 +318,3 @@ def test_from_any_history_three_actions_lead_to_the_wanted_release(states: list[
             return
         revisions = done(revisions, action)
     assert decide(revisions, "m", NOW, LIMIT) == Nothing()
-
-
-def config_map(name: str, annotations: str = "") -> str:
-    return f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{annotations}}}\n"
-
-
-CLAIM = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: files}\nspec: {}\n"
-KEPT = config_map("kept", ", annotations: {helm.sh/resource-policy: keep}")
-
-
-def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_holds_data() -> None:
-    revisions = [
-        revision(1, "deployed", manifest=config_map("both") + config_map("oldest") + CLAIM + KEPT),
-        revision(2, "failed", manifest=config_map("both") + config_map("older")),
-        revision(3, "failed", manifest=config_map("both") + config_map("new")),
-    ]
-    assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
-    assert strays(revisions[:1]) == ()
-    assert strays([]) == ()
-
-
-def role(name: str) -> str:
-    return f"---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {name}}}\n"
-
-
-def test_the_kinds_that_helm_may_change_are_those_of_what_is_newest_what_ran_and_what_ran_before() -> None:
-    revisions = [
-        revision(1, "superseded", manifest=CLAIM),
-        revision(2, "superseded", manifest=role("old")),
-        revision(3, "deployed", manifest=config_map("a")),
-        revision(4, "failed", manifest="---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\n"),
-    ]
-    newest = {("v1", "ConfigMap"), ("v1", "Service")}
-    assert kinds_of(revisions) == newest
-    assert kinds_of(revisions, 2) == newest | {("rbac.authorization.k8s.io/v1", "ClusterRole")}
-    assert kinds_of(revisions[:2]) == {("rbac.authorization.k8s.io/v1", "ClusterRole")}
-    assert kinds_of([]) == frozenset()
-
-
-def test_what_hooks_make_counts_among_the_kinds() -> None:
-    hooks = [{"name": "before", "manifest": role("before")}]
-    hooked = replace(revision(1, "deployed"), packed=pack({"manifest": config_map("a"), "hooks": hooks}))
-    assert kinds_of([hooked]) == {("v1", "ConfigMap"), ("rbac.authorization.k8s.io/v1", "ClusterRole")}
-
-
-def test_a_revisions_objects_are_named_as_rendered() -> None:
-    elsewhere: Manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}
-    manifest = f"{config_map('a')}---\n{elsewhere}\n"
-    assert objects_of(revision(1, "deployed", manifest=manifest)) == (
-        Ref("v1", "ConfigMap", "a"),
-        Ref("v1", "Pod", "p", "n"),
-    )
