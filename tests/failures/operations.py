@@ -182,8 +182,8 @@ OPERATIONS: dict[str, Operation] = {
         {
             "claim": Way.INSISTED,
             "prepare": Way.UNDONE,
-            "restore": Way.STANDS,
-            "ready": Way.STANDS,
+            "restore": Way.UNDONE,
+            "ready": Way.UNDONE,
             "record": Way.INSISTED,
         },
         Status.RUNNING,

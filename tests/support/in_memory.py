@@ -70,6 +70,7 @@ CATALOG = {
         },
         "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
         "patient": {"chart": {"path": "room"}, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
+        "instant": {"chart": {"path": "room"}, "deadlines": {**QUICK, "release": 0.5}},
         "prompt": {
             "chart": {"path": "room"},
             "secrets": [{"name": "credentials", "generate": {"password": 24}}],
@@ -137,20 +138,21 @@ class World:
         self.database.rows = self.written
         self.innkeeper = Innkeeper(self.client, self.database)
 
-    def steps(self, helm: Helm | None = None) -> list[Callable[..., Any]]:
-        """Every activity over this world, or with another Helm."""
+    def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
+        """Every activity over this world, or with another Helm that finds its charts in a folder."""
         return activities(
             cluster=self.cluster,
             helm=helm or self.helm,
             database=self.database,
             desk=TemporalDesk(self.client, TASK_QUEUE),
-            catalog=catalog.parse(CATALOG, folder=""),
+            catalog=catalog.parse(CATALOG, folder=charts),
             operator_namespace=OPERATORS,
         )
 
-    def worker(self, helm: Helm | None = None) -> Worker:
+    def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:
         """A worker over this world; it works while it is entered."""
-        return compose(self.client, self.steps(helm), task_queue=TASK_QUEUE, max_cached_workflows=self.cached_workflows)
+        steps = self.steps(helm, charts=charts)
+        return compose(self.client, steps, task_queue=TASK_QUEUE, max_cached_workflows=self.cached_workflows)
 
     async def end(self) -> None:
         """Let nothing hang and nothing run any more."""
