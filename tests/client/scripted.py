@@ -1,8 +1,9 @@
 """Operations that do nothing but end as their request tells: by `asked_by`, which no digest counts.
 
 ``held`` waits for the signal `go`; ``refused`` and ``failed`` end so; ``parked`` asks an operator about a step and
-``stuck`` about an undo; ``silent`` fails without a result, ``garbled`` with one that cannot be read; ``broken`` fails
-its workflow task; anything else is done at once. How requests wait and operators are asked is the real operations' own.
+``stuck`` about an undo, ``answered`` is found as if it still asked; ``silent`` fails without a result, ``garbled`` with
+one that cannot be read; ``broken`` fails its workflow task; anything else is done at once. How requests wait and
+operators are asked is the real operations' own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from innkeeper.model.messages import (
 )
 from innkeeper.workflows.handover import HandingOver
 from innkeeper.workflows.journal import Journal
-from innkeeper.workflows.parking import Parking
+from innkeeper.workflows.parking import PARKED, Parking
 from innkeeper.workflows.shield import uninterrupted
 from innkeeper.workflows.succession import Succession
 
@@ -96,9 +97,12 @@ class Scripted:
     async def play(self, request: Request) -> OperationResult:
         self.main = asyncio.current_task()
         try:
-            return await self.steps(request.asked_by)
-        finally:
+            result = await self.steps(request.asked_by)
+        except (ApplicationError, asyncio.CancelledError):
             await self.succession.hand_over()
+            raise
+        await self.succession.hand_over()
+        return result
 
     async def steps(self, script: str) -> OperationResult:
         if script == "refused":
@@ -122,7 +126,9 @@ class Scripted:
     async def release(self, script: str) -> None:
         if script == "broken" and not self.going:
             raise ValueError("a defect in workflow code")
-        if script == "held":
+        if script == "answered":
+            workflow.upsert_search_attributes([PARKED.value_set(True)])
+        if script in {"held", "answered"}:
             try:
                 await workflow.wait_condition(lambda: self.going)
             except asyncio.CancelledError:

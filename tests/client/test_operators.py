@@ -17,6 +17,8 @@ from innkeeper.client import (
     Parked,
     Question,
 )
+from innkeeper.model.instance import Kind
+from innkeeper.model.messages import HANDOVER_WORKFLOW, TASK_QUEUE, Request
 
 from .conftest import worker_on
 from .test_delivery import go
@@ -82,6 +84,31 @@ async def test_attention_lists_what_a_defect_holds_up(innkeeper: Innkeeper, clie
     assert (entry.kind, entry.tenant, entry.run_id) == ("upgrade", "t1", handle.run_id)
     await go(client, handle)
     assert (await handle.result()).outcome is Outcome.DONE
+
+
+async def test_attention_lists_a_hand_over_that_a_defect_holds_up(innkeeper: Innkeeper, client: Client) -> None:
+    request = Request.of(Kind.STOP, "defective-turn", tenant="t1", request_id="defective-2")
+    run = await client.start_workflow(
+        HANDOVER_WORKFLOW,
+        "from another version",
+        id="handover/defective-2",
+        task_queue=TASK_QUEUE,
+        memo={"request": request},
+    )
+    [entry] = await listed(innkeeper, "defective-turn")
+    assert (entry.kind, entry.tenant, entry.request_id, entry.question) == ("handover", "t1", "defective-2", None)
+    assert entry.problem.startswith("WorkflowTaskFailed")
+    await run.terminate()
+
+
+async def test_attention_leaves_out_what_was_answered_since_it_was_listed(innkeeper: Innkeeper, client: Client) -> None:
+    handle = await innkeeper.upgrade("answered-since", asked_by="answered")
+    async with asyncio.timeout(10):
+        while not [run async for run in client.list_workflows(f"InnkeeperParked = true AND RunId = '{handle.run_id}'")]:
+            await asyncio.sleep(0.02)
+    assert [each for each in await innkeeper.attention() if each.instance == "answered-since"] == []
+    await go(client, handle)
+    await handle.result()
 
 
 @pytest.mark.parametrize("choice", ["retry", "abort"])

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from typing import Any
 
 import pytest
 from proxy import Proxy
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowUpdateInput,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateHandle,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
 from innkeeper.client import (
     Answer,
@@ -33,11 +45,6 @@ from .test_handle import ALL_STEPS, collected, told
 async def held(innkeeper: Innkeeper, name: str) -> OperationHandle:
     """An upgrade that runs until it is told to go on."""
     return await innkeeper.upgrade(name, request_id=f"{name}-runs", asked_by="held")
-
-
-async def ended(handle: OperationHandle) -> None:
-    with pytest.raises((OperationFailed, Refused)):
-        await handle.result()
 
 
 async def test_a_request_that_waits_runs_when_the_other_has_ended(innkeeper: Innkeeper, client: Client) -> None:
@@ -276,6 +283,68 @@ async def test_an_operation_that_knows_no_such_update_is_a_plain_answer(innkeepe
     assert caught.value.cause.code == "Unexpected"
     await go(client, run)
     await run.result()
+
+
+class Late(Interceptor):
+    """Plays the race in which an operation comes to its end just as it is asked for something."""
+
+    def __init__(self, met: Exception) -> None:
+        self.met = met
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        race = self
+
+        class Racing(OutboundInterceptor):
+            async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
+                raise race.met
+
+        return Racing(next)
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b""),
+        WorkflowUpdateFailedError(ApplicationError("the operation has ended", type="Ended")),
+        WorkflowUpdateFailedError(ApplicationError("it closed", type="AcceptedUpdateCompletedWorkflow")),
+    ],
+    ids=["closed", "at its end", "closed meanwhile"],
+)
+async def test_an_operation_that_ends_while_it_is_asked_is_not_waited_for(
+    innkeeper: Innkeeper, client: Client, address: str, met: Exception
+) -> None:
+    name = f"ends-{uuid.uuid4().hex[:6]}"
+    first = await held(innkeeper, name)
+    connection = await Client.connect(address, data_converter=pydantic_data_converter, interceptors=[Late(met)])
+    with pytest.raises(Busy, match="other operations follow each other without a gap"):
+        await Innkeeper(connection).stop(name, on_conflict="wait")
+    with pytest.raises(BadInput, match="has no running operation: there is nothing to decide"):
+        await Innkeeper(connection).decide(name, "retry", operator="ann")
+    await go(client, first)
+    await first.result()
+
+
+async def test_a_silent_temporal_is_named_by_whoever_waits(proxy: Proxy, client: Client, innkeeper: Innkeeper) -> None:
+    first = await held(innkeeper, "turn-silent")
+    impatient = RetryConfig(max_elapsed_time_millis=500)
+    through = Innkeeper(
+        await Client.connect(proxy.address, data_converter=pydantic_data_converter, retry_config=impatient)
+    )
+    second = await through.stop("turn-silent", on_conflict="wait")
+    await proxy.refuse()
+    for ask in (
+        second.describe,
+        second.events,
+        second.cancel,
+        through.attention,
+        lambda: through.handle("turn-silent-runs", name="turn-silent"),
+        lambda: through.decide("turn-silent", "retry", operator="ann"),
+    ):
+        with pytest.raises(Unreachable, match=f"Temporal at {proxy.address} does not answer"):
+            await ask()
+    await proxy.accept()
+    await go(client, first)
+    assert (await second.result()).outcome is Outcome.DONE
 
 
 async def test_a_waiting_result_outlasts_an_outage_of_temporal(
