@@ -88,7 +88,7 @@ class Saga:
         self._work: Work | None = None
         self._ready: Ready | None = None
         self._standing: list[str] = []
-        """Steps that were begun, change something, and have no undo: what they did stands."""
+        """Steps that change something and have no undo: what was begun of them stands."""
         self._only_forward = False
         self._result: OperationResult | None = None
 
@@ -130,7 +130,7 @@ class Saga:
         if undo is not None:
             self.register(name, undo)
         else:
-            self._standing.append(f"what {name} did")
+            self._standing.append(name)
         return await self._insist(name, act, within, lasts, parks)
 
     async def wait_for(self, name: str, act: Activity[T], *, within: float, parks: bool = False) -> T:
@@ -234,7 +234,8 @@ class Saga:
         if causes.error_type(error) == "Superseded":
             return self._superseded(cause)
         left = await self._compensate()
-        standing = [] if cause.code in NOTHING_OF_OURS else self._standing
+        begun = set() if cause.code in NOTHING_OF_OURS else {event.step for event in self.journal.events}
+        standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._survey()]
         undone = Undone(cause=cause, cancelled=causes.is_cancelled(error), left=left)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from asking import ask
 from in_memory import World
@@ -220,3 +222,37 @@ async def bring_before(world: World, operation: Operation, name: str) -> None:
         await (await world.innkeeper.uninstall(name)).result()
     if operation.upgraded:
         await (await ask(world.client, Kind.UPGRADE, name, plan="prompt-more")).result()
+
+
+ACTIVITIES = {"record": "finish"}
+"""The steps whose activity has another name."""
+
+AT_ONCE = 12
+
+
+class Named(Protocol):
+    """Something about one instance."""
+
+    @property
+    def name(self) -> str: ...
+
+
+C = TypeVar("C", bound=Named)
+
+
+async def together(play: Callable[[C], Awaitable[None]], cells: Sequence[C]) -> None:
+    """Play every cell, some at a time; all that went wrong are told."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def one(cell: C) -> None:
+        async with places:
+            try:
+                await play(cell)
+            except Exception as error:
+                error.add_note(f"in {cell.name}")
+                raise
+
+    ended = await asyncio.gather(*(one(cell) for cell in cells), return_exceptions=True)
+    wrong = [each for each in ended if isinstance(each, Exception)]
+    if wrong:
+        raise ExceptionGroup(f"{len(wrong)} of {len(cells)} cells ended otherwise", wrong)

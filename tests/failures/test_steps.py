@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import pytest
 from following import Followed, failed
-from in_memory import World
+from in_memory import WRITES, World
 
 from innkeeper.client import OperationHandle
 from innkeeper.model import marks
@@ -19,13 +17,10 @@ from innkeeper.model.messages import Choice, OperationResult, Outcome, StepState
 from innkeeper.model.ports import Ref
 
 from ..workflows.agreement import agree, data_of
-from .operations import OPERATIONS, Before, Operation, Way, begin, bring_before
+from .operations import ACTIVITIES, OPERATIONS, Before, Operation, Way, begin, bring_before, together
 
 FORBIDDEN = Forbidden("it is forbidden", object="Thing a/b", fix="allow it")
 SILENT = Unreachable("nobody answers", object="https://there", fix="look whether it runs")
-
-WRITES = ("create", "apply", "patch", "delete", "upgrade", "rollback", "uninstall")
-"""The gateways' calls that change something."""
 
 
 STILL = ("check", "gone", "ready")
@@ -56,9 +51,6 @@ MODES = {
 }
 
 
-AT_ONCE = 12
-
-
 class Cell(NamedTuple):
     """One step of one operation, and what it meets."""
 
@@ -81,7 +73,7 @@ class Cell(NamedTuple):
     def program(self) -> None:
         """Let the step fail."""
         faults, error = self.world.faults, self.mode.error
-        activity = {"record": "finish"}.get(self.step, self.step)
+        activity = ACTIVITIES.get(self.step, self.step)
         # What is insisted on has no deadline: it fails longer than a local activity is tried, and then no more.
         times = 7 if self.way is Way.INSISTED else self.mode.attempts
         if self.mode.halfway and self.changes:
@@ -212,24 +204,6 @@ async def once_more(cell: Cell) -> None:
     await agree(world, cell.name, operation.after)
 
 
-async def all_of(play: Callable[[Cell], Awaitable[None]], cells: list[Cell]) -> None:
-    """Every cell, some at a time; all that failed are told."""
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def one(cell: Cell) -> None:
-        async with places:
-            try:
-                await play(cell)
-            except Exception as error:
-                error.add_note(f"in {cell.name}")
-                raise
-
-    ended = await asyncio.gather(*(one(cell) for cell in cells), return_exceptions=True)
-    wrong = [each for each in ended if isinstance(each, Exception)]
-    if wrong:
-        raise ExceptionGroup(f"{len(wrong)} of {len(cells)} cells ended otherwise", wrong)
-
-
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_step_that_fails_ends_as_the_table_says_and_the_operation_can_be_asked_for_again(
     world: World, mode: str
@@ -242,9 +216,9 @@ async def test_a_step_that_fails_ends_as_the_table_says_and_the_operation_can_be
     # An operator is no quicker than a deadline that is skipped.
     answered = world.environment.with_time_skipping_disabled() if MODES[mode].answer else contextlib.nullcontext()
     with answered:
-        await all_of(play, cells)
+        await together(play, cells)
     world.faults.clear()
-    await all_of(once_more, cells)
+    await together(once_more, cells)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -103,6 +103,43 @@ def caller() -> str:
     return f"{(info.workflow_id or '').removeprefix(names.WORKFLOW_PREFIX)} {info.activity_type}"
 
 
+WRITES = ("create", "apply", "patch", "delete", "upgrade", "rollback", "uninstall", "claim", "finish")
+"""The gateways' calls that change something."""
+
+
+class Watched(Faults):
+    """Faults that can be aimed at a step, and an eye on operations that change one instance at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(caller)
+        self.runs: dict[str, list[str]] = {}
+        """The runs that changed an instance, in turn: one that is there twice was interrupted by another."""
+        self.overlaps: list[str] = []
+        """Changes that began while another run's was in flight."""
+        self._in_flight: dict[str, list[str]] = {}
+
+    @contextlib.asynccontextmanager
+    async def around(self, call: str) -> AsyncIterator[None]:
+        """Wrap one effect."""
+        instance, _, step = self.caller().partition(" ")
+        # A check changes nothing: what it creates is a dry run.
+        if call.rpartition(".")[2] not in WRITES or step in ("", "check"):
+            async with super().around(call):
+                yield
+            return
+        run = activity.info().workflow_run_id or ""
+        turns, in_flight = self.runs.setdefault(instance, []), self._in_flight.setdefault(instance, [])
+        if turns[-1:] != [run]:
+            turns.append(run)
+        self.overlaps += [f"{instance} {step} {call}" for other in in_flight if other != run]
+        in_flight.append(run)
+        try:
+            async with super().around(call):
+                yield
+        finally:
+            in_flight.remove(run)
+
+
 class Written(dict[str, Instance]):
     """Rows by name, and every row that was ever written, the first first."""
 
@@ -126,7 +163,7 @@ class World:
 
     client: Client
     environment: WorkflowEnvironment
-    faults: Faults = field(default_factory=lambda: Faults(caller))
+    faults: Watched = field(default_factory=Watched)
     cached_workflows: int = 1000
     """How many workflows a worker remembers; with 0 each task replays all of its history."""
 
