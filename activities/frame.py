@@ -23,7 +23,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from ..model.errors import BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
+from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
@@ -36,6 +36,12 @@ FROZEN_AFTER = 0.8
 
 # Where the system has it, a clock that goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+LONGEST_WISH = timedelta(minutes=1)
+"""How much of a part's wish to be left alone is honoured: a wrong one must not put an operation to sleep for a day."""
+
+SOON = timedelta(seconds=2)
+"""What a fast call may wait for within the workflow's task. Who is to come later leaves it (`errors.LATER`)."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,27 +71,27 @@ class _Framed(ActivityInboundInterceptor):
             ) from None
         except InnkeeperError as error:
             _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
-            raise to_temporal(error) from None
+            raise to_temporal(error, local=info.is_local) from None
         except ApplicationError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
             raise _unforeseen(error) from None
 
 
-def to_temporal(error: InnkeeperError) -> ApplicationError:
+def to_temporal(error: InnkeeperError, *, local: bool = False) -> ApplicationError:
     """The error as Temporal carries it: its class's name as the type, its cause as the only detail."""
-    wish = error.retry_after if isinstance(error, Transient) else None
+    wish = timedelta(seconds=(error.retry_after or 0) if isinstance(error, Transient) else 0)
     kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__
     return ApplicationError(
         error.cause.message,
         error.cause,
-        type=kind,
+        type=LATER if local and wish > SOON else kind,
         non_retryable=isinstance(error, Permanent),
         # What was asked wrongly is no fault of the worker's: it shall not show in its logs and metrics as one.
         category=ApplicationErrorCategory.BENIGN
         if isinstance(error, BadInput)
         else ApplicationErrorCategory.UNSPECIFIED,
-        next_retry_delay=timedelta(seconds=wish) if wish else None,
+        next_retry_delay=min(wish, LONGEST_WISH) or None,
     )
 
 

@@ -214,6 +214,7 @@ async def half_open_caller(field: Field) -> None:
     """The connection of a backend that waits for a result is lost without a word, and the result comes."""
     async with field.workers(1) as (innkeeper, _), Proxy.to(field.addresses.temporal_address) as proxy:
         handle, _ = await field.waiting(innkeeper)
+        assert handle.run_id is not None
         backend = await Innkeeper.connect(proxy.address)
         waiting = asyncio.create_task(ended(backend.handle_for(handle.instance, handle.run_id or "")))
         await asyncio.sleep(1)

@@ -35,6 +35,10 @@ LONGEST_TEXT = 2_000
 """Characters of a foreign text that reach a cause: long answers may quote values that are nobody's business."""
 
 
+LATER = "Later"
+"""The type of what a fast call is told by a part that wants to be left alone for more than a moment."""
+
+
 class Cause(BaseModel):
     """Why something failed, for a person: what, on which object, and what to do about it."""
 

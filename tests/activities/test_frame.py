@@ -19,6 +19,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from innkeeper.activities.frame import Frame
+from innkeeper.model.errors import Unreachable
 
 HERE = str(Path(__file__).parent)
 PATIENCE = 30.0
@@ -122,3 +123,16 @@ async def test_a_worker_that_is_stopped_and_goes_on_gives_its_attempts_up() -> N
     finally:
         child.kill()
         await child.wait()
+
+
+@pytest.mark.parametrize(("wish", "kept"), [(7.0, 7), (86_400.0, 60), (0.0, None), (None, None)])
+async def test_a_parts_wish_to_be_left_alone_is_kept_for_a_minute_at_the_most(
+    wish: float | None, kept: int | None
+) -> None:
+    async def act() -> None:
+        raise Unreachable("too many requests", retry_after=wish)
+
+    with pytest.raises(ApplicationError) as told:
+        await framed(act)
+    assert told.value.next_retry_delay == (timedelta(seconds=kept) if kept else None)
+    assert (told.value.type, told.value.non_retryable) == ("Unreachable", False)

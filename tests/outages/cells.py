@@ -18,7 +18,7 @@ SETTLES_WITHIN = 30.0
 """Seconds that controllers are given, once the operation has ended."""
 ENDS_WITHIN = 400.0
 """Seconds after an outage in which an operation must have ended."""
-BEGINS_WITHIN = 120.0
+BEGINS_WITHIN = 300.0
 PATIENCE = 60.0
 """Seconds for which a backend that waits is promised not to hear of a silent Temporal."""
 

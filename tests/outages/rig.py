@@ -7,7 +7,6 @@ What is looked at is looked at past the proxies.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,12 +25,12 @@ from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model import catalog
-from innkeeper.model.errors import AlreadyExists, Unreachable
+from innkeeper.model.errors import Unreachable
 from innkeeper.model.instance import Instance
 from innkeeper.model.messages import OperationResult, Request
 from innkeeper.model.names import namespace_of, release_of
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, Manifest, Ref, Release
-from innkeeper.worker import activities, compose
+from innkeeper.worker import activities, compose, settle_in
 
 from .operations import BIGGER, STARTER, TENANT, WEB, Did
 from .outage import Part, Storms, storms_in_front_of
@@ -263,6 +262,5 @@ async def site_of(addresses: Addresses, folder: Path) -> AsyncIterator[Site]:
         )
         client = await connection.connect(addresses.temporal_address)
         storms = await stack.enter_async_context(storms_in_front_of(addresses))
-        with contextlib.suppress(AlreadyExists):
-            await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS}})
+        await settle_in(cluster, OPERATORS)
         yield Site(addresses, folder, cluster, database, client, storms)
