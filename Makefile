@@ -13,7 +13,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test histories bench check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test histories bench recovery outages check format check-format lint types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ histories: $(READY) ## store the histories of operations that tests/histories do
 
 bench: $(READY) ## what each operation costs on an idle platform, beside bare Helm
 	@$(BIN)/python benchmarks/operations.py $(ARGS)
+
+recovery: $(READY) ## how long work stands still when a worker or a connection dies; ARGS='--rounds 1 step' chooses
+	@PYTHONPATH=tests/support $(BIN)/python benchmarks/recovery.py $(ARGS)
+
+outages: $(READY) ## every operation with every outage of every part, on real parts; ARGS=--help says how to choose
+	@PYTHONPATH=tests/support $(BIN)/python -m innkeeper.tests.outages $(ARGS)
 
 check: check-format lint types imports ## format, lint, types and imports, in less than a minute
 
@@ -61,6 +67,7 @@ imports: $(READY)
 venv: $(READY) ## the virtual environment alone, in .venv
 	@:
 
+# Extras stay in the locks: without `coverage[toml]` pip tries the newest one, finds it not pinned, and stops.
 lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PYTHON) -m venv "$$tools"; \
@@ -68,7 +75,7 @@ lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	compile() { \
 	    echo "requirements/$$1.txt"; \
 	    "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	        --no-emit-index-url --no-header $(ARGS) --output-file "requirements/$$1.txt" $$2; \
+	        --no-emit-index-url --no-header --no-strip-extras $(ARGS) --output-file "requirements/$$1.txt" $$2; \
 	}; \
 	compile build '--group pyproject.toml:build'; \
 	compile worker 'pyproject.toml --extra worker'; \

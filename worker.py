@@ -19,11 +19,12 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from .activities.charts import Charts
 from .activities.checks import Checks
+from .activities.fence import Fence
 from .activities.frame import Frame
 from .activities.namespaces import Namespaces
 from .activities.records import Records
@@ -39,11 +40,11 @@ from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
 from .leaving import leave
-from .model import marks
+from .model import fence, marks
 from .model.catalog import Catalog
-from .model.errors import AlreadyExists, BadInput, InnkeeperError, Transient, Unreachable
+from .model.errors import AlreadyExists, BadInput, Forbidden, InnkeeperError, Permanent, Transient, Unreachable
 from .model.messages import SEARCH_ATTRIBUTES
-from .model.ports import Cluster, Database, Desk, Helm
+from .model.ports import Cluster, Database, Desk, Helm, Ref
 from .settings import Settings
 from .workflows.registry import SERVICES, WORKFLOWS
 
@@ -52,6 +53,13 @@ LONGEST_START = 30.0
 
 PATIENT_SHUTDOWN = timedelta(seconds=10)
 """How long running steps may go on after a stop was asked for, before they are cancelled and left to another worker."""
+
+STICKY = timedelta(seconds=2)
+"""How long a workflow's task waits for the worker that remembers the workflow, before any other gets it."""
+
+POLLS = 2
+"""Polls for steps at once. When a worker's machine is lost, Temporal goes on giving steps to its polls for a minute:
+each is one step that nobody does until its heartbeats are missed."""
 
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(
@@ -70,9 +78,10 @@ def activities(
     charts = Charts(helm, cluster)
     secrets = Secrets(cluster, operator_namespace)
     checks = Checks(cluster, database, charts, catalog, operator_namespace)
-    namespaces = Namespaces(cluster, catalog, secrets)
+    fence = Fence(cluster, catalog)
+    namespaces = Namespaces(cluster, catalog, secrets, fence)
     records = Records(database, catalog)
-    releases = Releases(cluster, helm, catalog, charts, secrets)
+    releases = Releases(cluster, helm, catalog, charts, secrets, fence)
     workloads = Workloads(cluster, catalog)
     requests = Requests(desk)
     sweeps = Sweeps(database, desk)
@@ -119,6 +128,8 @@ def compose(
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=concurrent_activities,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(POLLS),
         graceful_shutdown_timeout=PATIENT_SHUTDOWN,
     )
 
@@ -151,7 +162,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             slots=settings.helm_slots,
         )
         await helm.version()
-        await _have_operator_namespace(cluster, settings.operator_namespace)
+        await settle_in(cluster, settings.operator_namespace)
         database = await SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())
         stack.push_async_callback(database.aclose)
         await database.ping()
@@ -195,14 +206,29 @@ async def _check_temporal(client: Client) -> None:
         )
 
 
-async def _have_operator_namespace(cluster: Cluster, name: str) -> None:
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": {marks.MANAGED_BY: marks.MANAGER}},
-    }
+async def settle_in(cluster: Cluster, operator_namespace: str) -> None:
+    """Have in the cluster what all instances share: the operator's namespace, and the role for their Helm.
+
+    Raises:
+        Permanent: the role is missing, and this worker may not make it; says how to.
+    """
+    labels = {marks.MANAGED_BY: marks.MANAGER}
     with contextlib.suppress(AlreadyExists):
-        await cluster.create(manifest)
+        await cluster.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": operator_namespace, "labels": labels}}
+        )
+    try:
+        if await cluster.get(Ref(fence.RBAC, "ClusterRole", fence.ROLE)) is None:
+            with contextlib.suppress(AlreadyExists):
+                await cluster.create(fence.widest_role())
+    except Forbidden as refusal:
+        raise Permanent(
+            f"ClusterRole {fence.ROLE}, which says what Helm may do in an instance's namespace, cannot be had: "
+            f"{refusal.cause.message}",
+            code="RightsMissing",
+            object=f"ClusterRole {fence.ROLE}",
+            fix="kubectl apply -f deploy/worker-rights.yaml",
+        ) from None
 
 
 async def serve(settings: Settings) -> None:

@@ -1,5 +1,8 @@
 """What every activity gets around it: heartbeats, a deadline of its own, and errors that Temporal understands.
 
+An attempt that was frozen (stopped, swapped out, its machine paused) gives itself up as soon as it goes on: Temporal
+has heard nothing of it for so long that another attempt may run by now.
+
 Here, and only here, the error tree is mapped to Temporal's retry behaviour: `Permanent` is not retried, `Transient`
 is (after the answering part's own wish, if it has one), and so is everything unforeseen, whose text is withheld
 since it may quote a secret.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import traceback
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,13 +23,25 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from ..model.errors import BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
+from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
 
 LOCAL_LIMIT = timedelta(seconds=5)
 """How long one attempt of a local activity may take: its worker holds the workflow's task all that time."""
+
+FROZEN_AFTER = 0.8
+"""The part of the heartbeat timeout without a beat after which an attempt gives up: beats are sent a little late."""
+
+# Where the system has it, a clock that goes on while the machine sleeps.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+LONGEST_WISH = timedelta(minutes=1)
+"""How much of a part's wish to be left alone is honoured: a wrong one must not put an operation to sleep for a day."""
+
+SOON = timedelta(seconds=2)
+"""What a fast call may wait for within the workflow's task. Who is to come later leaves it (`errors.LATER`)."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,27 +71,27 @@ class _Framed(ActivityInboundInterceptor):
             ) from None
         except InnkeeperError as error:
             _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
-            raise to_temporal(error) from None
+            raise to_temporal(error, local=info.is_local) from None
         except ApplicationError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
             raise _unforeseen(error) from None
 
 
-def to_temporal(error: InnkeeperError) -> ApplicationError:
+def to_temporal(error: InnkeeperError, *, local: bool = False) -> ApplicationError:
     """The error as Temporal carries it: its class's name as the type, its cause as the only detail."""
-    wish = error.retry_after if isinstance(error, Transient) else None
+    wish = timedelta(seconds=(error.retry_after or 0) if isinstance(error, Transient) else 0)
     kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__
     return ApplicationError(
         error.cause.message,
         error.cause,
-        type=kind,
+        type=LATER if local and wish > SOON else kind,
         non_retryable=isinstance(error, Permanent),
         # What was asked wrongly is no fault of the worker's: it shall not show in its logs and metrics as one.
         category=ApplicationErrorCategory.BENIGN
         if isinstance(error, BadInput)
         else ApplicationErrorCategory.UNSPECIFIED,
-        next_retry_delay=timedelta(seconds=wish) if wish else None,
+        next_retry_delay=min(wish, LONGEST_WISH) or None,
     )
 
 
@@ -93,17 +109,37 @@ def _unforeseen(error: Exception) -> ApplicationError:
 
 @contextlib.asynccontextmanager
 async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
+    """Beat while the activity runs.
+
+    Raises:
+        Pending: this process was frozen for so long that the attempt counts as lost.
+    """
     if not timeout:
         yield
         return
+    limit = timeout.total_seconds()
+    life = asyncio.timeout(None)
+    begun = time.clock_gettime(_CLOCK)
 
-    async def beat() -> None:
-        while True:
+    async def beat(last: float) -> None:
+        while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
             activity.heartbeat()
-            await asyncio.sleep(timeout.total_seconds() / 3)
+            last = time.clock_gettime(_CLOCK)
+            await asyncio.sleep(limit / 3)
+        life.reschedule(asyncio.get_running_loop().time())
 
-    beating = asyncio.create_task(beat())
     try:
-        yield
-    finally:
-        beating.cancel()
+        async with life:
+            beating = asyncio.create_task(beat(begun))
+            try:
+                yield
+            finally:
+                beating.cancel()
+    except TimeoutError:
+        if not life.expired():
+            raise
+        raise Pending(
+            f"the attempt was frozen for longer than {limit * FROZEN_AFTER:g} s, so another one may run by now",
+            code="Frozen",
+            fix="it is tried again; look at the load of the worker's machine, and whether it was paused",
+        ) from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from ..model import marks, surroundings
+from ..model import fence, marks, surroundings
 from ..model.catalog import Catalog, Plan
 from ..model.errors import AlreadyExists, Pending
 from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import running_revision
+from ..model.release import fallback
+from .fence import Fence
 from .home import demand_home, has_home
 from .polling import patience, until
 from .secrets import Secrets
@@ -20,17 +21,18 @@ from .storage import read_revisions
 class Namespaces:
     """Makes, undoes and purges namespaces."""
 
-    def __init__(self, cluster: Cluster, catalog: Catalog, secrets: Secrets) -> None:
+    def __init__(self, cluster: Cluster, catalog: Catalog, secrets: Secrets, fence: Fence) -> None:
         self._cluster = cluster
         self._catalog = catalog
         self._secrets = secrets
+        self._fence = fence
 
     @activity.defn(name="prepare")
     async def prepare(self, work: Work) -> Prepared:
-        """Have the namespace, its quota, limits, policy and secrets as the plan wants them.
+        """Have the namespace, its quota, limits, policy, release rights and secrets as the plan wants them.
 
         Raises:
-            NotOurs: the namespace, or a Secret of that name in it, is somebody else's.
+            NotOurs: the namespace, or an object of a name that is needed in it, is somebody else's.
             Permanent: the namespace of an instance that ran is gone, with the customer's data.
             Pending: the namespace is being deleted; tried again until it is gone.
         """
@@ -43,9 +45,10 @@ class Namespaces:
                 await self._create_or_apply(manifest, work)
         else:
             await self._surround(work, plan)
+        await self._fence.have(work)
         await self._secrets.have(work, plan)
-        running = None if made else running_revision(await read_revisions(self._cluster, work))
-        return Prepared(former_revision=running.version if running else None)
+        revisions = [] if made else await read_revisions(self._cluster, work)
+        return Prepared(former_revision=fallback(revisions, work.former_revision))
 
     async def _namespace(self, work: Work, plan: Plan) -> bool:
         """Whether the namespace was made here. A create, never an apply: that would adopt a foreign one silently."""
@@ -92,6 +95,7 @@ class Namespaces:
     async def _remove_unwanted(self, work: Work, plan: Plan) -> None:
         """Delete what another plan asked for and this one does not; the stop's quota is not a plan's."""
         wanted = {(item["kind"], item["metadata"]["name"]) for item in surroundings.around(work, plan)}
+        wanted.add(("RoleBinding", fence.BINDING))
         for version, kind in surroundings.KINDS:
             for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
                 meta = item["metadata"]
@@ -108,6 +112,8 @@ class Namespaces:
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
             return
+        if found["metadata"].get("deletionTimestamp"):
+            return  # It goes with all that is in it, and nothing can be made in it any more.
         for version, kind in surroundings.KINDS:
             for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
                 meta = item["metadata"]

@@ -21,12 +21,12 @@ def patience() -> float:
     return max(limit - RESERVE, limit / 2).total_seconds()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, at_most: float) -> bool:
+async def until(condition: Callable[[], Awaitable[bool]], *, at_most: float, every: float = INTERVAL) -> bool:
     """Look until the condition holds; False where it did not within `at_most` seconds."""
     try:
         async with asyncio.timeout(at_most):
             while not await condition():
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(every)
     except TimeoutError:
         return False
     return True

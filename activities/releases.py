@@ -1,7 +1,8 @@
 """The steps on the Helm release: brought to the wanted state, taken back, uninstalled.
 
-Each reads Helm's storage through the cluster, lets `model.release` decide, does one act and reads again, until there
-is nothing left to do: an attempt that was killed anywhere is carried on by the next one.
+Each attempt takes the release (`fence`), reads Helm's storage through the cluster, lets `model.release` decide, does
+one act and reads again, until there is nothing left to do: an attempt that was killed anywhere is carried on by the
+next one, and one that wakes up late is refused. A refusal is never taken for an answer: only the storage says what is.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from collections.abc import Iterable
 from temporalio import activity
 
 from ..model import release, workloads
-from ..model.catalog import Catalog, Deadlines
-from ..model.errors import Pending, Permanent
+from ..model.catalog import Catalog, Deadlines, Plan
+from ..model.errors import InnkeeperError, Pending, Permanent
 from ..model.messages import Work
 from ..model.ports import Cluster, Helm, Ref
 from ..model.release import Revision
 from ..model.wishes import wanted_release
 from .charts import Charts
+from .fence import Fence, Hold
 from .home import demand_home, has_home
 from .secrets import Secrets
 from .stopping import lift_stop, resume
@@ -27,8 +29,8 @@ from .storage import read_revisions
 MOST_ACTS = 6
 """Acts of one attempt; the longest way that leads anywhere (wait, roll back, upgrade) is shorter."""
 
-KILL_GRACE = 10.0
-"""Seconds that a Helm may outlive its limit, while it is being killed."""
+NO_ROOM = frozenset({"NamespaceTerminating", "NotFound"})
+"""Codes of refusals to make anything in a namespace that is being deleted, or was a moment ago."""
 
 LONGEST_WAIT = 2.0
 """Seconds between two looks at a release that somebody may be working on."""
@@ -37,15 +39,16 @@ LONGEST_WAIT = 2.0
 class Releases:
     """Brings releases to the wanted state and takes them away."""
 
-    def __init__(self, cluster: Cluster, helm: Helm, catalog: Catalog, charts: Charts, secrets: Secrets) -> None:
+    def __init__(
+        self, cluster: Cluster, helm: Helm, catalog: Catalog, charts: Charts, secrets: Secrets, fence: Fence
+    ) -> None:
         self._cluster = cluster
         self._helm = helm
         self._catalog = catalog
         self._charts = charts
         self._secrets = secrets
-        # A run that is looked at may have begun under any plan.
-        limits = [plan.deadlines.release for plan in catalog.plans.values()]
-        self._hard_limit = max([*limits, Deadlines().release]) + KILL_GRACE
+        self._fence = fence
+        self._hard_limit = fence.hard_limit
 
     @activity.defn(name="release")
     async def release(self, work: Work) -> None:
@@ -53,9 +56,11 @@ class Releases:
 
         Raises:
             ReleaseFailed: Helm refused.
+            Conflict: another attempt has taken the release since.
             Pending: somebody's Helm is at work on it, or ours was stopped at its limit.
         """
         plan = self._catalog.plan(work.plan)
+        hold = await self._fence.take(work)
         facts = await self._charts.facts(work, plan)
         limit = plan.deadlines.release
         wanted = wanted_release(
@@ -64,7 +69,9 @@ class Releases:
         up = False
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
-            match release.decide(revisions, wanted.mark, await self._cluster.now(), self._hard_limit):
+            await hold.reach(plan, revisions)
+            now = await self._cluster.now()
+            match release.decide(revisions, wanted.mark, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     if not up:
                         await self._bring_up(work, revisions)
@@ -72,15 +79,16 @@ class Releases:
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
                 case release.RollbackThenUpgrade(to):
-                    await self._helm.rollback(work.release, work.namespace, to, limit=limit)
+                    await self._rollback(work, to, limit, hold)
                 case release.UninstallThenInstall():
-                    await self._uninstall(work, revisions, limit)
+                    await self._uninstall(work, revisions, limit, hold)
                 case release.Install() | release.Upgrade():
                     # Before Helm's own changes: what a stop remembered would undo them afterwards.
                     if not up:
                         await self._bring_up(work, revisions)
                         up = True
-                    await self._helm.upgrade(wanted, limit=limit)
+                    async with hold.acting() as user:
+                        await self._helm.upgrade(wanted, limit=limit, acting_as=user)
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
     async def _bring_up(self, work: Work, revisions: list[Revision]) -> None:
@@ -96,8 +104,11 @@ class Releases:
         Raises:
             Permanent: Helm's storage is not what our own acts leave; a person has to look.
         """
-        if await has_home(self._cluster, work):
-            await self._go_back(work, work.former_revision)
+        if not await has_home(self._cluster, work):
+            return
+        hold = await self._hold_or_none(work)
+        if hold is not None:
+            await self._go_back(work, work.former_revision, hold)
 
     @activity.defn(name="restore")
     async def restore(self, work: Work) -> None:
@@ -110,14 +121,15 @@ class Releases:
             Permanent: the namespace is not there, or Helm's storage is not what our own acts leave.
         """
         await demand_home(self._cluster, work)
+        hold = await self._fence.take(work)
         await lift_stop(self._cluster, work)
         running = release.running_revision(await read_revisions(self._cluster, work))
         await resume(self._cluster, work, running)
         if running is None:
             return  # Readiness, which comes next, names it.
-        now = await self._go_back(work, running.version)
+        now = await self._go_back(work, running.version, hold)
         if now is not None and await self._differs(work, now):
-            await self._helm.rollback(work.release, work.namespace, now.version, limit=self._limit(work))
+            await self._rollback(work, now.version, self._plan(work)[1], hold)
 
     async def _differs(self, work: Work, revision: Revision) -> bool:
         for manifest in revision.manifest:
@@ -127,21 +139,22 @@ class Releases:
                     return True
         return False
 
-    async def _go_back(self, work: Work, former: int | None) -> Revision | None:
+    async def _go_back(self, work: Work, former: int | None, hold: Hold) -> Revision | None:
         """Have Helm's storage settled at a revision, which is returned as it is now; None: at there being none."""
-        limit = self._limit(work)
+        plan, limit = self._plan(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
+            await hold.reach(plan, revisions)
             now = await self._cluster.now()
-            match release.decide_undo(revisions, former, now, self._hard_limit):
+            match release.decide_undo(revisions, former, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     return revisions[-1] if revisions else None
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
                 case release.Uninstall():
-                    await self._uninstall(work, revisions, limit)
+                    await self._uninstall(work, revisions, limit, hold)
                 case release.Rollback(to):
-                    await self._helm.rollback(work.release, work.namespace, to, limit=limit)
+                    await self._rollback(work, to, limit, hold)
                 case release.Ambiguous(why):
                     raise Permanent(
                         why,
@@ -160,10 +173,15 @@ class Releases:
         """
         if not await has_home(self._cluster, work):
             return
-        limit = self._limit(work)
+        hold = await self._hold_or_none(work)
+        if hold is None:
+            return
+        plan, limit = self._plan(work)
         for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
-            match release.decide_uninstall(revisions, await self._cluster.now(), self._hard_limit):
+            await hold.reach(plan, revisions)
+            now = await self._cluster.now()
+            match release.decide_uninstall(revisions, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     return
                 case release.Wait(seconds, because):
@@ -171,12 +189,26 @@ class Releases:
                 case release.Uninstall():
                     # Hooks that run before the deletion need pods.
                     await lift_stop(self._cluster, work)
-                    await self._uninstall(work, revisions, limit)
+                    await self._uninstall(work, revisions, limit, hold)
         raise Pending(f"release {work.release} does not go away", fix="look at it with `helm history`, then ask again")
 
-    async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float) -> None:
+    async def _hold_or_none(self, work: Work) -> Hold | None:
+        """A hold on the release; None where there is none, nor can there be one: the namespace is going or gone."""
+        try:
+            return await self._fence.take(work)
+        except InnkeeperError as refusal:
+            if refusal.cause.code not in NO_ROOM or await read_revisions(self._cluster, work):
+                raise
+            return None
+
+    async def _rollback(self, work: Work, to: int, limit: float, hold: Hold) -> None:
+        async with hold.acting() as user:
+            await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user)
+
+    async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float, hold: Hold) -> None:
         await self._delete_strays(work, revisions)
-        await self._helm.uninstall(work.release, work.namespace, limit=limit)
+        async with hold.acting() as user:
+            await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user)
 
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""
@@ -187,9 +219,10 @@ class Releases:
             if found is not None and annotations.get("meta.helm.sh/release-name") == work.release:
                 await self._cluster.delete(placed, uid=found["metadata"]["uid"])
 
-    def _limit(self, work: Work) -> float:
+    def _plan(self, work: Work) -> tuple[Plan | None, float]:
+        """The plan, if the catalog still has it, and the seconds that one act may take."""
         plan = self._catalog.plans.get(work.plan)
-        return (plan.deadlines if plan else Deadlines()).release
+        return plan, (plan.deadlines if plan else Deadlines()).release
 
 
 def _placed(ref: Ref, work: Work) -> Ref:

@@ -13,10 +13,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from ..client import Parked
 from ..embedded.doctor import Row
 from ..model.errors import Cause
 from ..model.instance import Instance
-from ..model.messages import OperationResult, Outcome, StepEvent
+from ..model.messages import Decided, OperationResult, Outcome, Question, StepEvent
 from ..model.ports import InstancePage, OperationPage
 
 
@@ -44,7 +45,8 @@ class Asked(Document):
     kind: str
     """The operation's, or `cancel`."""
     instance: str
-    run_id: str
+    run_id: str | None
+    """The operation's run at Temporal; null while the request waits for its turn."""
 
 
 class Cancelled(Document):
@@ -56,6 +58,12 @@ class Cancelled(Document):
     """Its end; null where it had not begun to touch anything."""
 
 
+class Attention(Document):
+    """Everything that waits for an operator, the oldest first."""
+
+    items: list[Parked]
+
+
 class OperationLog(Document):
     """An operation and its events so far."""
 
@@ -65,9 +73,14 @@ class OperationLog(Document):
     outcome: Outcome
     cause: Cause | None = None
     asked_by: str = ""
-    started_at: datetime
+    started_at: datetime | None
+    """Null while the request waits for its turn."""
     ended_at: datetime | None = None
+    now: str = ""
+    """What it waits for; empty after the end."""
     events: list[StepEvent]
+    question: Question | None = None
+    """What the operation is parked with; null while it is not, and where no worker answers."""
 
 
 class PlatformStatus(Document):
@@ -138,10 +151,14 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "stop": OperationResult,
     "start": OperationResult,
     "restart": OperationResult,
+    "upgrade": OperationResult,
+    "repair": OperationResult,
     "uninstall": OperationResult,
     "purge": OperationResult,
     "cancel": Cancelled,
     "--no-wait": Asked,
+    "attention": Attention,
+    "decide": Decided,
     "show": Instance,
     "list": InstancePage,
     "operations": OperationPage,

@@ -29,7 +29,9 @@ class Exit(IntEnum):
 _WITHOUT_A_PART = frozenset(
     {"BuildFailed", "Forbidden", "MissingExtra", "NotReady", "PartDied", "PlatformError", "ToolMissing", "Unreachable"}
 )
-_NOT_THE_ASKERS = frozenset({"Cancelled", "Conflict", "Failed", "Pending", "Superseded", "Timeout"})
+_NOT_THE_ASKERS = frozenset(
+    {"Cancelled", "Conflict", "Displaced", "Failed", "HandoverLost", "Pending", "Superseded", "Timeout"}
+)
 """Codes of a refusal that say nothing about what was asked."""
 
 

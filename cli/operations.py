@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .asking import how_to_answer, tell
 from .completions import plans
 from .options import ASKING, CATALOG, OnConflict, command
 from .session import Session, console
@@ -45,6 +46,7 @@ def add_to(app: typer.Typer) -> None:
     command(app, (*ASKING, CATALOG), panel=PANEL, example=example)(provision)
     for kind, (example, text) in SIMPLE.items():
         command(app, ASKING, panel=PANEL, example=example, name=kind, text=text)(_asking(kind))
+    command(app, (*ASKING, CATALOG), panel=PANEL, example="innkeeper upgrade acme --plan team")(upgrade)
     command(app, ASKING, panel=PANEL, example="innkeeper purge acme --yes")(purge)
     command(app, ASKING, panel=PANEL, example="innkeeper cancel acme")(cancel)
 
@@ -53,6 +55,7 @@ SIMPLE = {
     "stop": ("innkeeper stop acme", "Scale an instance to nothing and keep it so; what ran is remembered."),
     "start": ("innkeeper start acme", "Bring back exactly what ran before the stop."),
     "restart": ("innkeeper restart acme --no-wait", "Replace an instance's pods; a stopped instance is started."),
+    "repair": ("innkeeper repair acme", "Finish what a lost operation began, or hold the cluster to the row."),
     "uninstall": ("innkeeper uninstall acme", "Remove the release; volumes and generated secrets stay."),
 }
 """The operations that need nothing but a name: example and help."""
@@ -79,21 +82,52 @@ def provision(
             tenant=tenant,
             plan=plan,
             request_id=request,
-            asked_by=asked_by or _caller(),
+            asked_by=asked_by or caller(),
             on_conflict=on_conflict,
         )
 
     _perform(session, "provision", ask, wait=wait, request=request)
 
 
+def upgrade(
+    session: Session,
+    name: Name,
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", "-p", help="The plan; by default its own.", show_default=False, autocompletion=plans),
+    ] = None,
+    tenant: Guard = None,
+    request_id: RequestId = None,
+    wait: Wait = True,
+    on_conflict: Conflict = "reject",
+    asked_by: AskedBy = None,
+) -> None:
+    """Bring an instance to what the catalog says now of its plan, or of another one."""
+    request = _check("upgrade", name, request_id, tenant, plan)
+
+    async def ask(innkeeper: Innkeeper) -> OperationHandle:
+        return await innkeeper.upgrade(
+            name,
+            plan=plan,
+            tenant=tenant,
+            request_id=request,
+            asked_by=asked_by or caller(),
+            on_conflict=on_conflict,
+        )
+
+    _perform(session, "upgrade", ask, wait=wait, request=request)
+
+
 def _asking(kind: str) -> Callable[..., None]:
+    meeting: OnConflict = "replace" if kind == "uninstall" else "reject"
+
     def simple(
         session: Session,
         name: Name,
         tenant: Guard = None,
         request_id: RequestId = None,
         wait: Wait = True,
-        on_conflict: Conflict = "reject",
+        on_conflict: Conflict = meeting,
         asked_by: AskedBy = None,
     ) -> None:
         request = _check(kind, name, request_id, tenant)
@@ -104,7 +138,7 @@ def _asking(kind: str) -> Callable[..., None]:
                 name,
                 tenant=tenant,
                 request_id=request,
-                asked_by=asked_by or _caller(),
+                asked_by=asked_by or caller(),
                 on_conflict=on_conflict,
             )
 
@@ -144,6 +178,9 @@ def cancel(session: Session, name: Name, wait: Wait = True) -> None:
             raise BadInput("name", name, "has no running operation", fix=fix, code="NothingRuns")
         session.request_id = described.request_id
         await handle.cancel()
+        if not wait:
+            # An undo that asks is not cancelled: it still wants its answer.
+            tell(session, handle.instance, (await handle.describe()).question)
         return handle
 
     try:
@@ -198,7 +235,8 @@ def _check(kind: str, name: str, request_id: str | None, tenant: str | None, pla
     return Request.of(Kind(kind), name, request_id=chosen, tenant=tenant, plan=plan).request_id
 
 
-def _caller() -> str:
+def caller() -> str:
+    """Who types: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -217,7 +255,7 @@ def _perform(session: Session, kind: str, ask: Ask, *, wait: bool, request: str 
             if not wait:
                 _tell_asked(session, kind, handle)
                 return None
-            session.on_interrupt = _goes_on(session, kind, handle.instance)
+            session.on_interrupt = _goes_on(session, kind, handle)
             return await follow(session, f"{kind} {handle.instance} (request {session.request_id})", handle)
 
     result = asyncio.run(run())
@@ -233,6 +271,7 @@ async def follow(session: Session, title: str, handle: OperationHandle) -> Opera
         Refused: nothing was touched.
         Unreachable: no worker or no Temporal answered for too long.
     """
+    from ..client import StepState
     from .progress import Board
 
     shown = session.console
@@ -240,8 +279,14 @@ async def follow(session: Session, title: str, handle: OperationHandle) -> Opera
         # Standard output belongs to the program that reads it; a person beside it still sees movement.
         shown = console(stderr=True)
     with Board(title, shown if shown.is_terminal or not session.json else None) as board:
+        if handle.run_id is None:
+            board.waits_for((await handle.describe()).now)
         async for event in handle.progress():
             board.take(event)
+            if event.state is StepState.PARKED:
+                question = (await handle.describe()).question
+                if question is not None and question.asked_at == event.at:  # else it was answered since
+                    board.ask(how_to_answer(session, handle.instance, question))
     return await handle.result()
 
 
@@ -256,7 +301,15 @@ def _tell_asked(session: Session, kind: str, handle: OperationHandle) -> None:
 
     asked = Asked(request_id=session.request_id or "", kind=kind, instance=handle.instance, run_id=handle.run_id)
     session.answer(asked, lambda: session.say(f"{kind} {handle.instance}: asked (request {asked.request_id})"))
-    session.say(f"follow: {session.hint('logs', handle.instance, '--follow')}")
+    if handle.run_id is None:
+        session.say("it waits for its turn", "yellow")
+    session.say(f"follow: {_following(session, handle)}")
+
+
+def _following(session: Session, handle: OperationHandle) -> str:
+    """The command that follows this operation: by its request, while the instance's latest is another one."""
+    which = ("--request-id", session.request_id) if handle.run_id is None and session.request_id else ()
+    return session.hint("logs", handle.instance, *which, "--follow")
 
 
 def _unsure(kind: str, request: str | None) -> list[str]:
@@ -266,10 +319,13 @@ def _unsure(kind: str, request: str | None) -> list[str]:
     return told
 
 
-def _goes_on(session: Session, kind: str, instance: str) -> list[str]:
+def _goes_on(session: Session, kind: str, handle: OperationHandle) -> list[str]:
     what = "the cancelled operation" if kind == "cancel" else kind
-    lines = [
-        f"interrupted, and {what} of {instance} goes on (request {session.request_id})",
-        f"follow:  {session.hint('logs', instance, '--follow')}",
+    goes_on = "goes on" if handle.run_id else "waits for its turn"
+    told = [
+        f"interrupted, and {what} of {handle.instance} {goes_on} (request {session.request_id})",
+        f"follow:  {_following(session, handle)}",
     ]
-    return lines if kind == "cancel" else [*lines, f"cancel:  {session.hint('cancel', instance)}"]
+    if kind == "cancel" or handle.run_id is None:
+        return told
+    return [*told, f"cancel:  {session.hint('cancel', handle.instance)}"]

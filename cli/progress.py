@@ -20,6 +20,7 @@ ENDED = {
     StepState.FAILED: ("✗", "red"),
     StepState.UNDONE: ("↩", "yellow"),
     StepState.LEFT_BEHIND: ("!", "red"),
+    StepState.DECIDED: ("→", "yellow"),
 }
 """How a step's end is shown; the others are beginnings."""
 
@@ -49,8 +50,11 @@ class Story:
 
     def take(self, event: StepEvent) -> Line:
         """Note one event; the line it belongs to."""
-        undo = event.state in {StepState.UNDOING, StepState.UNDONE, StepState.LEFT_BEHIND}
-        name = f"undo {event.step}" if undo else event.step
+        name = event.step
+        if event.state in {StepState.UNDOING, StepState.UNDONE, StepState.LEFT_BEHIND}:
+            name = f"undo {event.step}"
+        elif event.state in {StepState.PARKED, StepState.DECIDED}:
+            name = f"ask about {event.step}"
         line = next((each for each in self.lines if each.name == name and each.end is None), None)
         if line is None:
             line = Line(name, event)
@@ -58,12 +62,6 @@ class Story:
         if event.state in ENDED:
             line.end = event
         return line
-
-    def take_all(self, events: list[StepEvent]) -> Self:
-        """Note events that are past."""
-        for event in events:
-            self.take(event)
-        return self
 
 
 class Board:
@@ -76,6 +74,8 @@ class Board:
         self._began = time.monotonic()
         self._ended = False
         self._first: StepEvent | None = None
+        self._waits_for = "a worker"
+        self._question: list[str] = []
         self._spinner = Spinner("dots", style="cyan")
         self._live = (
             Live(console=console, refresh_per_second=10, get_renderable=self._shown)
@@ -100,9 +100,24 @@ class Board:
     def take(self, event: StepEvent) -> None:
         """Show one more event."""
         self._first = self._first or event
+        self._question = []
         line = self._story.take(event)
+        self._print(event_line(event, line, self._first))
+
+    def waits_for(self, what: str) -> None:
+        """Show what has to happen before the first event."""
+        self._waits_for = what
+        self._print(f"waiting for {what}")
+
+    def ask(self, question: list[str]) -> None:
+        """Show what an operator is asked, until the next event."""
+        self._question = question
+        for line in question:
+            self._print(line)
+
+    def _print(self, line: str) -> None:
         if self._live is None and self._console is not None:
-            self._console.print(event_line(event, line, self._first))
+            self._console.print(line)
 
     def _shown(self) -> Group:
         grid = Table.grid(padding=(0, 1))
@@ -113,14 +128,18 @@ class Board:
         waiting = not self._story.lines and not self._ended
         if waiting:
             spent = time.monotonic() - self._began
-            grid.add_row(self._spinner, "waiting for a worker", f"{spent:.1f} s", "")
+            grid.add_row(self._spinner, f"waiting for {self._waits_for}", f"{spent:.1f} s", "")
         for line in self._story.lines:
             grid.add_row(*self._cells(line))
-        return Group(Text(self._title, "bold"), grid)
+        question = [Text(line, "yellow") for line in self._question]
+        return Group(Text(self._title, "bold"), grid, *question)
 
     def _cells(self, line: Line) -> tuple[Spinner | Text, Text, str, Text]:
         if line.end is None:
-            mark: Spinner | Text = Text("…", "yellow") if self._ended else self._spinner
+            asks = line.began.state is StepState.PARKED
+            mark: Spinner | Text = self._spinner
+            if self._ended or asks:
+                mark = Text("?" if asks else "…", "yellow")
             return mark, Text(line.name), f"{line.seconds:.1f} s", Text(line.began.detail, "dim")
         sign, style = ENDED[line.end.state]
         return Text(sign, style), Text(line.name), f"{line.seconds:.2f} s", Text(line.end.detail, style)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from .asking import how_to_answer, tell
 from .completions import kinds, statuses
 from .operations import Guard, Name, follow, tell_result
 from .options import ALL, ASKING, CATALOG, EVERY, READING, command
@@ -16,11 +18,14 @@ from .session import Session, write
 if TYPE_CHECKING:
     from ..client import Innkeeper, OperationHandle
     from ..model.instance import Instance
-    from ..model.messages import OperationRecord
+    from ..model.messages import OperationRecord, Question
     from ..model.ports import InstancePage, OperationPage
     from .documents import OperationLog
 
 PANEL = "Reading"
+
+LONGEST_ASIDE = 5.0
+"""Seconds for what is told beside the answer, and only where Temporal knows it."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="This tenant's only.", show_default=False)]
@@ -33,7 +38,7 @@ Everything = Annotated[bool, typer.Option("--all", help="All pages.")]
 
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
-    command(app, READING, panel=PANEL, example="innkeeper show acme")(show)
+    command(app, ASKING, panel=PANEL, example="innkeeper show acme")(show)
     command(app, READING, panel=PANEL, example="innkeeper list --tenant t1 --status running", name="list")(list_)
     command(app, READING, panel=PANEL, example="innkeeper operations acme --limit 5")(operations)
     command(app, ASKING, panel=PANEL, example="innkeeper logs acme --follow")(logs)
@@ -46,15 +51,30 @@ def show(session: Session, name: Name, tenant: Guard = None) -> None:
     from ..client import BadInput
     from ..model import names
 
-    async def read() -> Instance | None:
+    async def read() -> tuple[Instance | None, Question | None]:
         async with session.rows() as rows:
-            return await rows.instance(names.normalise(name))
+            found = await rows.instance(names.normalise(name))
+        if session.json or found is None or found.status.settled:
+            return found, None
+        return found, await _question(session, found.name)
 
-    found = asyncio.run(read())
+    found, question = asyncio.run(read())
     if found is None or (tenant is not None and found.tenant != tenant):
         fix = "see which there are: " + session.hint("list", *(("--tenant", tenant) if tenant else ()))
         raise BadInput("name", name, "is no instance" + (f" of tenant {tenant}" if tenant else ""), fix=fix)
     session.answer(found, lambda: _tell_instance(session, found))
+    tell(session, found.name, question)
+
+
+async def _question(session: Session, name: str) -> Question | None:
+    """What the instance's operation is parked with, None where Temporal does not say so soon: the row is the answer."""
+    from ..client import InnkeeperError
+
+    with contextlib.suppress(InnkeeperError, TimeoutError):
+        async with asyncio.timeout(LONGEST_ASIDE), session.innkeeper() as innkeeper:
+            handle = await innkeeper.latest(name)
+            return (await handle.describe()).question if handle else None
+    return None
 
 
 def _tell_instance(session: Session, found: Instance) -> None:
@@ -187,13 +207,16 @@ def logs(
         str | None, typer.Argument(help="The instance: its latest operation.", metavar="NAME", show_default=False)
     ] = None,
     request_id: Annotated[
-        str | None, typer.Option("--request-id", help="The operation of this request.", metavar="ID")
+        str | None,
+        typer.Option(
+            "--request-id", help="The operation of this request; with NAME one that waits, too.", metavar="ID"
+        ),
     ] = None,
     following: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the operation's end.")] = False,
 ) -> None:
     """Show an operation's events; with --follow as they happen, and the exit code is the operation's."""
-    if (name is None) == (request_id is None):
-        raise typer.BadParameter("give one of them: an instance's name, or --request-id", param_hint="NAME")
+    if name is None and request_id is None:
+        raise typer.BadParameter("give an instance's name, or --request-id, or both", param_hint="NAME")
 
     async def run() -> None:
         async with session.innkeeper() as innkeeper:
@@ -214,7 +237,7 @@ async def _find(innkeeper: Innkeeper, name: str | None, request_id: str | None) 
     if request_id is None:
         return await innkeeper.latest(name or "")
     try:
-        return await innkeeper.handle(request_id)
+        return await innkeeper.handle(request_id, name=name)
     except BadInput as error:
         if error.cause.code != "UnknownRequest":
             raise
@@ -250,7 +273,9 @@ async def _log_of(handle: OperationHandle) -> OperationLog:
         asked_by=described.asked_by,
         started_at=described.started_at,
         ended_at=described.ended_at,
+        now=described.now,
         events=await handle.events(),
+        question=described.question,
     )
 
 
@@ -287,11 +312,13 @@ def _tell_log(session: Session, log: OperationLog) -> None:
     from . import tables
     from .progress import Story, event_line
 
-    took = tables.span(log.started_at, log.ended_at)
+    took = tables.span(log.started_at, log.ended_at) if log.started_at else f"waiting for {log.now}"
     session.say(f"{log.kind} {log.instance} (request {log.request_id}): {log.outcome.value}, {took}", "bold")
     story = Story()
     for event in log.events:
         session.say(event_line(event, story.take(event), log.events[0]))
+    for line in how_to_answer(session, log.instance, log.question) if log.question else ():
+        session.say(line)
     if log.cause is not None:
         tables.fields(
             session.console, [("cause", log.cause.message), ("object", log.cause.object), ("fix", log.cause.fix)]

@@ -13,10 +13,12 @@ from ..model.errors import (
     Unreachable,
 )
 from ..model.instance import Instance, Kind, Status
-from ..model.messages import OperationRecord, OperationResult, Outcome, StepEvent, StepState
+from ..model.messages import Choice, Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent, StepState
 from ..model.ports import InstancePage, OperationPage
-from .api import Innkeeper, OnConflict
+from .api import Innkeeper
+from .delivery import OnConflict
 from .handle import OperationDescription, OperationHandle
+from .operators import Parked
 from .sync import SyncInnkeeper, SyncOperationHandle
 
 __all__ = [
@@ -24,6 +26,8 @@ __all__ = [
     "BadInput",
     "Busy",
     "Cause",
+    "Choice",
+    "Decided",
     "Forbidden",
     "Innkeeper",
     "InnkeeperError",
@@ -39,6 +43,8 @@ __all__ = [
     "OperationRecord",
     "OperationResult",
     "Outcome",
+    "Parked",
+    "Question",
     "Refused",
     "Status",
     "StepEvent",

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import get_args
 
 from temporalio.client import Client
 
 from ..model import names
 from ..model.errors import BadInput
-from ..model.instance import Instance, Kind, Status
-from ..model.messages import TASK_QUEUE, OperationRecord, Request
-from ..model.ports import InstancePage, OperationPage, Page, Rows
-from . import connection, runs
-from .delivery import deliver
+from ..model.instance import Kind
+from ..model.messages import TASK_QUEUE, Choice, Decided, Request
+from ..model.ports import Rows
+from . import connection, operators, runs
+from .delivery import OnConflict, Place, deliver, find
 from .handle import OperationHandle
+from .operators import Parked
+from .reading import Reader
 from .rows import RowsSource
-
-OnConflict = Literal["reject", "wait", "replace"]
-"""What becomes of a request that meets another operation on its instance."""
 
 TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
 """The same variable names the workers' queue."""
 
 
-class Innkeeper:
+class Innkeeper(Reader):
     """Asks for operations and reads what became of them. Holds one connection; share one per event loop.
 
     Each operation's method delivers the request durably and returns at once; the handle waits, follows or cancels.
     A `request_id` makes the request idempotent for ever: asked twice, it is one operation. Without one, each call is
     a request of its own.
 
+    Where another operation runs on the instance, `on_conflict` decides: `reject` raises `Busy`; `wait` takes the one
+    place behind it; `replace` takes that place from whoever has it, and makes the running operation take back what it
+    made. The handle of a request that waits has no `run_id` yet; it waits for its turn, too. A running operation of the
+    same kind is never replaced, it is waited for.
+
     Raised by each of them:
         BadInput: the request cannot be, or its id was used with other arguments; nothing was touched.
-        Busy: another operation runs on the instance.
-        Unreachable: Temporal does not answer.
+        Busy: another operation runs on the instance; with `wait`, another request waits for its end already.
+        Unreachable: Temporal does not answer; to wait or to replace, a worker has to answer, too.
 
     >>> handle = await innkeeper.provision("hooli", tenant="t1", plan="starter")
     >>> result = await handle.result()
@@ -56,9 +59,9 @@ class Innkeeper:
         supabase_key: str | None = None,
     ) -> None:
         """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`."""
+        super().__init__(RowsSource(rows, url=supabase_url, key=supabase_key))
         self._client = connection.speaking_pydantic(client)
         self._task_queue = task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE
-        self._rows = RowsSource(rows, url=supabase_url, key=supabase_key)
 
     @classmethod
     async def connect(
@@ -167,7 +170,29 @@ class Innkeeper:
         """Replace the instance's pods and wait for the new ones; a stopped instance is started."""
         return await self._ask(Kind.RESTART, name, tenant, None, request_id, asked_by, on_conflict)
 
-    async def uninstall(
+    async def upgrade(
+        self,
+        name: str,
+        *,
+        plan: str | None = None,
+        tenant: str | None = None,
+        request_id: str | None = None,
+        asked_by: str = "",
+        on_conflict: OnConflict = "reject",
+    ) -> OperationHandle:
+        """Bring an instance to what the catalog says now of `plan`, by default of its own.
+
+        One that fails goes back to the revision that ran, or asks an operator first, as the plan says. Of a stopped
+        instance the wish is stored, and start applies it.
+
+        >>> running = await innkeeper.restart("hooli")
+        >>> handle = await innkeeper.upgrade("hooli", plan="team", on_conflict="wait")
+        >>> (await handle.result()).kind.value, (await running.result()).outcome.value
+        ('upgrade', 'done')
+        """
+        return await self._ask(Kind.UPGRADE, name, tenant, plan, request_id, asked_by, on_conflict)
+
+    async def repair(
         self,
         name: str,
         *,
@@ -176,7 +201,22 @@ class Innkeeper:
         asked_by: str = "",
         on_conflict: OnConflict = "reject",
     ) -> OperationHandle:
-        """Remove the release; volumes and generated secrets stay for a later provision."""
+        """Finish what a lost operation began; where none was lost, bring the cluster back to what the row says."""
+        return await self._ask(Kind.REPAIR, name, tenant, None, request_id, asked_by, on_conflict)
+
+    async def uninstall(
+        self,
+        name: str,
+        *,
+        tenant: str | None = None,
+        request_id: str | None = None,
+        asked_by: str = "",
+        on_conflict: OnConflict = "replace",
+    ) -> OperationHandle:
+        """Remove the release; volumes and generated secrets stay for a later provision.
+
+        What runs on the instance is replaced, unless `on_conflict` says otherwise.
+        """
         return await self._ask(Kind.UNINSTALL, name, tenant, None, request_id, asked_by, on_conflict)
 
     async def purge(
@@ -201,13 +241,9 @@ class Innkeeper:
         asked_by: str,
         on_conflict: OnConflict,
     ) -> OperationHandle:
-        if on_conflict != "reject":
-            raise BadInput(
-                "on_conflict",
-                on_conflict,
-                "is not available in this release",
-                fix="use 'reject', and ask again when the running operation has ended",
-            )
+        if on_conflict not in get_args(OnConflict):
+            offered = ", ".join(get_args(OnConflict))
+            raise BadInput("on_conflict", on_conflict, "is no way to meet another operation", fix=f"use: {offered}")
         request = Request.of(
             kind,
             name,
@@ -217,8 +253,10 @@ class Innkeeper:
             asked_by=asked_by,
         )
         with connection.temporal_errors(self._client):
-            run_id = await deliver(self._client, request, self._task_queue)
-        return OperationHandle(self._client, request.instance, run_id)
+            return self._handle(await deliver(self._client, request, self._task_queue, on_conflict))
+
+    def _handle(self, place: Place) -> OperationHandle:
+        return OperationHandle(self._client, place.instance, place.run_id, turn=place.turn)
 
     def handle_for(self, name: str, run_id: str) -> OperationHandle:
         """The handle of a known run again, e.g. in another process; asks nobody.
@@ -233,25 +271,35 @@ class Innkeeper:
         """
         return OperationHandle(self._client, names.normalise(name), run_id)
 
-    async def handle(self, request_id: str) -> OperationHandle:
+    async def handle(self, request_id: str, *, name: str | None = None) -> OperationHandle:
         """The handle of the operation that a request id names; Temporal finds it a moment after its start.
 
+        With the instance's `name` it is found at once, and one that waits behind a running operation is found, too.
+
         Raises:
-            BadInput: Temporal knows no such request (any more).
+            BadInput: Temporal knows no such request (any more), or the name cannot be an instance's.
             Unreachable: Temporal does not answer.
+
+        >>> asked = await innkeeper.restart("soylent", request_id="click-7")
+        >>> found = await innkeeper.handle("click-7", name="soylent")
+        >>> found.run_id == asked.run_id
+        True
         """
         names.check_request_id(request_id)
+        instance = None if name is None else names.normalise(name)
         with connection.temporal_errors(self._client):
-            run = await runs.named_by(self._client, request_id)
-        if run is None:
+            place = await find(self._client, request_id, instance)
+        if place is None or (instance is not None and place.instance != instance):
+            waits = "" if instance else "; one that still waits for its turn is found with the instance's name"
             raise BadInput(
                 "request_id",
                 request_id,
-                "names no operation that Temporal knows",
-                fix="check its spelling; operations that ended long ago are in the rows: `operation(request_id)`",
+                f"names no operation {f'of {instance} ' if instance else ''}that Temporal knows",
+                fix=f"check its spelling{waits}; operations that ended long ago are in the rows: "
+                "`operation(request_id)`",
                 code="UnknownRequest",
             )
-        return OperationHandle(self._client, run.instance, run.run_id)
+        return self._handle(place)
 
     async def latest(self, name: str) -> OperationHandle | None:
         """The handle of the operation that runs on an instance, else of its last; None where Temporal knows none.
@@ -270,60 +318,43 @@ class Innkeeper:
             run = await runs.latest(self._client, names.workflow_id_of(instance))
         return None if run is None else OperationHandle(self._client, instance, run.run_id)
 
-    async def get(self, name: str) -> Instance | None:
-        """The instance's row, None where there is none (extra `rows`).
+    async def decide(
+        self,
+        name: str,
+        choice: Choice | str,
+        *,
+        operator: str,
+        note: str = "",
+        question: str | None = None,
+    ) -> Decided:
+        """Answer what the parked operation on an instance asks.
+
+        Args:
+            name: the instance's.
+            choice: one of the question's: `retry`, `skip` or `abort`.
+            operator: who decides, for the record; at most 200 characters.
+            note: why, for the record; at most 1000 characters.
+            question: the question's id, to answer that one or none; None: whatever is asked now.
 
         Raises:
-            MissingExtra: the extra `rows` is not installed.
-            BadInput: the name cannot be, or it is not said where the rows are.
-            Unreachable: the database does not answer.
+            BadInput: no operation runs, it is not parked, or it does not offer this choice; nothing was decided.
+            Unreachable: Temporal or the workers do not answer.
+
+        >>> parked = await innkeeper.upgrade("umbrella", asked_by="parked")
+        >>> while not (question := (await parked.describe()).question):
+        ...     await asyncio.sleep(0.1)
+        >>> decided = await innkeeper.decide("umbrella", "retry", operator="ann", question=question.id)
+        >>> decided.choice.value, (await parked.result()).outcome.value
+        ('retry', 'done')
         """
-        rows = await self._rows.open()
-        return await rows.instance(names.normalise(name))
+        with connection.temporal_errors(self._client):
+            return await operators.decide(self._client, names.normalise(name), choice, operator, note, question)
 
-    async def list(
-        self,
-        *,
-        tenant: str | None = None,
-        status: Status | None = None,
-        limit: int = 50,
-        after: str | None = None,
-    ) -> InstancePage:
-        """One page of instances by name (extra `rows`); its `next` is the `after` of the page that follows.
+    async def attention(self) -> list[Parked]:
+        """Everything that waits for an operator, over all instances, the longest first.
 
-        Raises as `get` does.
+        Raises:
+            Unreachable: Temporal does not answer.
         """
-        rows = await self._rows.open()
-        return await rows.instances(Page(limit=limit, after=after), tenant=tenant, status=status)
-
-    async def list_all(
-        self, *, tenant: str | None = None, status: Status | None = None
-    ) -> AsyncGenerator[Instance, None]:
-        """Every instance by name, read page by page (extra `rows`). Raises as `get` does."""
-        after = None
-        while True:
-            page = await self.list(tenant=tenant, status=status, limit=200, after=after)
-            for instance in page.items:
-                yield instance
-            if page.next is None:
-                return
-            after = page.next
-
-    async def operation(self, request_id: str) -> OperationRecord | None:
-        """The row of the operation that a request id names (extra `rows`). Raises as `get` does."""
-        rows = await self._rows.open()
-        return await rows.operation(names.check_request_id(request_id))
-
-    async def operations(
-        self,
-        name: str | None = None,
-        *,
-        tenant: str | None = None,
-        kind: Kind | None = None,
-        limit: int = 50,
-        after: str | None = None,
-    ) -> OperationPage:
-        """One page of operations, the newest first (extra `rows`). Raises as `get` does."""
-        rows = await self._rows.open()
-        instance = None if name is None else names.normalise(name)
-        return await rows.operations(Page(limit=limit, after=after), instance=instance, tenant=tenant, kind=kind)
+        with connection.temporal_errors(self._client):
+            return await operators.attention(self._client, self._task_queue)

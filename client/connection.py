@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import DefaultPayloadConverter
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import KeepAliveConfig, RPCError, RPCStatusCode
 
 from ..model.errors import BadInput, Forbidden, InnkeeperError, Unreachable
 from ..model.messages import SEARCH_ATTRIBUTES
@@ -27,6 +27,9 @@ DEFAULT_ADDRESS = "localhost:7233"
 
 ANSWER_WITHIN = timedelta(seconds=10)
 """How long one short call may take before Temporal counts as unreachable."""
+
+KEEP_ALIVE = KeepAliveConfig(interval_millis=10_000, timeout_millis=4_000)
+"""A connection that went silent is given up after 14 s. Servers refuse to be pinged more often than every 10 s."""
 
 TRANSIENT = frozenset(
     {
@@ -64,7 +67,9 @@ async def connect(
     target = settings["target_host"]
     try:
         async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            return await Client.connect(**settings, data_converter=pydantic_data_converter)
+            return await Client.connect(
+                **settings, data_converter=pydantic_data_converter, keep_alive_config=KEEP_ALIVE
+            )
     except TimeoutError:
         raise _silent(target, f"no answer within {ANSWER_WITHIN.total_seconds():g} seconds") from None
     except RuntimeError as error:
@@ -113,6 +118,11 @@ def temporal_errors(client: Client) -> Iterator[None]:
         yield
     except RPCError as error:
         raise translated(error, client) from error
+
+
+def is_unknown(error: RPCError) -> bool:
+    """Temporal knows no such run, workflow or update (any more); a missing namespace is another matter."""
+    return error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower()
 
 
 def translated(error: RPCError, client: Client) -> InnkeeperError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from ..model.errors import Busy, Pending
 from ..model.messages import Request
@@ -29,10 +29,13 @@ class TemporalDesk:
         """
         with connection.temporal_errors(self._client):
             try:
-                return await deliver(self._client, request, self._task_queue)
+                place = await deliver(self._client, request, self._task_queue)
             except Busy as busy:
                 told = busy.cause
                 raise Pending(told.message, code=told.code, object=told.object, fix=told.fix) from None
+        if place.run_id is None:
+            raise Pending(f"{request.instance}: the request waits until another operation has ended", code="Busy")
+        return place.run_id
 
     async def is_running(self, instance: str) -> bool:
         """Whether an operation runs on the instance.
@@ -45,7 +48,7 @@ class TemporalDesk:
             try:
                 found = await handle.describe(rpc_timeout=connection.ANSWER_WITHIN)
             except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
+                if connection.is_unknown(error):
                     return False
                 raise
         return found.status is WorkflowExecutionStatus.RUNNING

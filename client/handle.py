@@ -6,23 +6,26 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.client import Client, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..model.errors import Answer, BadInput, Cause, InnkeeperError, OperationFailed, Unreachable
+from ..model.errors import Answer, BadInput, Cause, InnkeeperError, OperationFailed, Refused, Unreachable
 from ..model.messages import (
     PROGRESS_QUERY,
     OperationResult,
     Outcome,
     Progress,
+    Question,
     StepEvent,
 )
 from ..model.names import workflow_id_of
 from . import runs
-from .connection import ANSWER_WITHIN, TRANSIENT, translated
+from .connection import ANSWER_WITHIN, TRANSIENT, is_unknown, translated
 from .endings import ending_of
+from .waiting import Turn
 
 PATIENCE = timedelta(seconds=60)
 """How long `result` and `progress` outlast a silent Temporal or the absence of a worker."""
@@ -41,37 +44,61 @@ class OperationDescription(BaseModel):
     instance: str
     tenant: str | None
     """The tenant the request named, None where it named none."""
-    run_id: str
+    run_id: str | None
+    """None while the request waits for its turn."""
     asked_by: str
     outcome: Outcome
     """`undone` for a refused request, too: nothing was touched."""
     cause: Cause | None
     """Why it did not come to what was asked."""
-    started_at: datetime
+    started_at: datetime | None
+    """None while the request waits for its turn."""
     ended_at: datetime | None
     now: str
-    """What the running step waits for; empty after the end."""
+    """What the running step, or a request that has no run yet, waits for; empty after the end."""
+    question: Question | None = None
+    """What the operation is parked with; None while it is not, and where no worker answers."""
 
 
 class OperationHandle:
-    """One operation, running or ended. Made by `Innkeeper`; cheap to make again from `instance` and `run_id`."""
+    """One operation, running or ended, or the request that waits for its turn to be one. Made by `Innkeeper`.
 
-    def __init__(self, client: Client, instance: str, run_id: str, *, patience: timedelta = PATIENCE) -> None:
+    Of a request that waits, `result` and `progress` wait for its turn, too.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        instance: str,
+        run_id: str | None,
+        *,
+        turn: Turn | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> None:
         self.instance = instance
-        self.run_id = run_id
+        self._run_id = run_id
+        self._turn = turn
         self._client = client
         self._patience = patience.total_seconds()
-        self._workflow = client.get_workflow_handle(workflow_id_of(instance), run_id=run_id)
+
+    @property
+    def run_id(self) -> str | None:
+        """The operation's run at Temporal; None of a request that waits, until a method has found that its turn came.
+
+        Store it to make the handle again by `Innkeeper.handle_for`; while it is None, the request's id does for that.
+        """
+        return self._run_id
 
     def __repr__(self) -> str:
-        return f"OperationHandle(instance={self.instance!r}, run_id={self.run_id!r})"
+        which = f", waiting={self._turn.request.request_id!r}" if self._turn and not self._run_id else ""
+        return f"OperationHandle(instance={self.instance!r}, run_id={self._run_id!r}{which})"
 
     async def result(self) -> OperationResult:
         """Wait for the end, over restarts of workers and Temporal alike.
 
         Raises:
             OperationFailed: it ended without what was asked; `.result` says what is left.
-            Refused: nothing was touched.
+            Refused: nothing was touched; a request that waited may have lost its place to another one.
             Unreachable: Temporal was silent for longer than the handle's patience (60 s).
 
         >>> handle = await innkeeper.provision("acme", tenant="t1", plan="starter")
@@ -101,7 +128,7 @@ class OperationHandle:
         try:
             while not (await asyncio.wait({ending}, timeout=interval))[0]:
                 try:
-                    told = (await self._query()).events
+                    told = (await self._query()).events if self._run_id else []
                     heard = time.monotonic()
                 except (RPCError, WorkflowQueryFailedError) as error:
                     self._check_patience(heard, error)
@@ -117,7 +144,7 @@ class OperationHandle:
             await asyncio.gather(ending, return_exceptions=True)
 
     async def events(self) -> list[StepEvent]:
-        """The step events so far, without waiting for more.
+        """The step events so far, without waiting for more; none of a request that waits for its turn.
 
         Raises:
             BadInput: Temporal does not know the run (any more).
@@ -128,7 +155,13 @@ class OperationHandle:
         >>> (await handle.events()) == result.steps
         True
         """
-        if (await self._run()).running:
+        try:
+            run = await self._run()
+        except Refused:
+            return []
+        if run is None:
+            return []
+        if run.running:
             try:
                 return (await self._query()).events
             except (RPCError, WorkflowQueryFailedError) as error:
@@ -141,15 +174,26 @@ class OperationHandle:
         An operation that has ended is not changed by it.
 
         Raises:
-            BadInput: Temporal does not know the run.
+            BadInput: Temporal does not know the run, or the request still waits for its turn.
             Unreachable: Temporal did not answer.
         """
         try:
+            run = await self._run()
+        except Refused:
+            return  # It lost its turn, so that there is nothing to cancel any more.
+        if run is None:
+            raise BadInput(
+                "request_id",
+                self._waiting.request.request_id,
+                "waits for its turn: there is nothing to cancel yet",
+                fix="cancel it when it runs, or replace it: ask for what is wanted instead with on_conflict 'replace'",
+                code="Waiting",
+            )
+        try:
             await self._workflow.cancel(rpc_timeout=ANSWER_WITHIN)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
+            if not is_unknown(error):
                 raise self._unknown(error) from error
-            await self._run()
 
     async def describe(self) -> OperationDescription:
         """What the operation is and how it stands; answers within seconds even without a worker.
@@ -162,11 +206,17 @@ class OperationHandle:
         >>> (await handle.describe()).request_id
         'order-17'
         """
-        run = await self._run()
+        try:
+            run = await self._run()
+        except Refused as refused:
+            return self._described_by_its_turn(refused, "")
+        if run is None:
+            return self._described_by_its_turn(None, await self._waits_for())
+        ending, told = None, None
         if run.running:
-            ending, now = None, await self._now()
+            told = await self._told()
         else:
-            ending, now = await self._ending(), ""
+            ending = await self._ending()
         return OperationDescription(
             request_id=run.request_id,
             kind=run.kind,
@@ -178,19 +228,59 @@ class OperationHandle:
             cause=ending.cause if ending else None,
             started_at=run.started_at,
             ended_at=run.ended_at,
+            now=told.now if told else "a worker" if run.running else "",
+            question=told.question if told else None,
+        )
+
+    def _described_by_its_turn(self, refused: Refused | None, now: str) -> OperationDescription:
+        request = self._waiting.request
+        return OperationDescription(
+            request_id=request.request_id,
+            kind=request.kind.value,
+            instance=request.instance,
+            tenant=request.tenant,
+            run_id=None,
+            asked_by=request.asked_by,
+            outcome=_outcome(refused),
+            cause=refused.cause if refused else None,
+            started_at=None,
+            ended_at=None,
             now=now,
         )
 
-    async def _run(self) -> runs.Run:
+    @property
+    def _workflow(self) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(workflow_id_of(self.instance), run_id=self._run_id)
+
+    @property
+    def _waiting(self) -> Turn:
+        if self._turn is None:
+            raise RuntimeError("a handle of neither a run nor a turn")
+        return self._turn
+
+    async def _run(self) -> runs.Run | None:
+        """The run as Temporal describes it, None while the request waits for its turn."""
         try:
-            return await runs.describe(self._client, self._workflow.id, self.run_id)
+            self._run_id = self._run_id or await self._waiting.look()
+            if self._run_id is None:
+                return None
+            return await runs.describe(self._client, self._workflow.id, self._run_id)
+        except RPCError as error:
+            raise self._unknown(error) from error
+
+    async def _waits_for(self) -> str:
+        try:
+            return await self._waiting.waits_for()
         except RPCError as error:
             raise self._unknown(error) from error
 
     async def _ending(self) -> OperationResult | Answer:
         while True:
             try:
-                return await ending_of(self._client, self.instance, self.run_id)
+                self._run_id = self._run_id or await self._waiting.come()
+                return await ending_of(self._client, self.instance, self._run_id)
+            except Refused as refused:
+                return refused
             except RPCError as error:
                 if error.status not in TRANSIENT:
                     raise self._unknown(error) from error
@@ -203,6 +293,8 @@ class OperationHandle:
                 await self._workflow.describe(rpc_timeout=ANSWER_WITHIN)
                 return
             except RPCError as later:
+                if later.status not in TRANSIENT:
+                    return
                 error = later
                 await asyncio.sleep(_SLOWEST)
         raise translated(error, self._client) from error
@@ -211,11 +303,12 @@ class OperationHandle:
         told: Progress = await self._workflow.query(PROGRESS_QUERY, result_type=Progress, rpc_timeout=_QUERY_WITHIN)
         return told
 
-    async def _now(self) -> str:
+    async def _told(self) -> Progress | None:
+        """What the operation says of itself, None where no worker answers."""
         try:
-            return (await self._query()).now
+            return await self._query()
         except (RPCError, WorkflowQueryFailedError):
-            return "a worker"
+            return None
 
     def _check_patience(self, heard: float, error: RPCError | WorkflowQueryFailedError) -> None:
         silent = isinstance(error, RPCError) and error.status in TRANSIENT
@@ -237,11 +330,10 @@ class OperationHandle:
     def _unknown(self, error: RPCError) -> InnkeeperError:
         """Temporal's refusal; a run it does not know is the caller's to mend."""
         told = error.message.lower()
-        unknown = error.status is RPCStatusCode.NOT_FOUND and "namespace" not in told
-        if unknown or (error.status is RPCStatusCode.INVALID_ARGUMENT and "runid" in told):
+        if is_unknown(error) or (error.status is RPCStatusCode.INVALID_ARGUMENT and "runid" in told):
             return BadInput(
                 "run_id",
-                self.run_id,
+                self._run_id,
                 f"is no run of {self.instance} that Temporal still knows",
                 fix="read the operation's row instead: `operation(request_id)`",
             )

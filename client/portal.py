@@ -18,6 +18,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from ..model.errors import Answer
 
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -104,10 +105,10 @@ async def _wind_down() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-class Twin(Generic[A]):
+class Twin(Generic[A_co]):
     """The blocking counterpart of an asynchronous object."""
 
-    def __init__(self, asynchronous: A, portal: Portal) -> None:
+    def __init__(self, asynchronous: A_co, portal: Portal) -> None:
         self._async = asynchronous
         self._portal = portal
 

@@ -10,18 +10,19 @@ from typing import NamedTuple
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from ..model.errors import Refused
 from ..model.messages import Request
 from ..model.names import WORKFLOW_PREFIX
-from .connection import ANSWER_WITHIN
+from .connection import ANSWER_WITHIN, is_unknown
 from .endings import ending_of
 
 INSTANCE = SearchAttributeKey.for_keyword("InnkeeperInstance")
 TENANT = SearchAttributeKey.for_keyword("InnkeeperTenant")
 KIND = SearchAttributeKey.for_keyword("InnkeeperKind")
 REQUEST = SearchAttributeKey.for_keyword("InnkeeperRequest")
+PARKED = SearchAttributeKey.for_bool("InnkeeperParked")
 
 
 def search_attributes(request: Request) -> TypedSearchAttributes:
@@ -57,6 +58,7 @@ class Run(NamedTuple):
     """The operation's kind, or the workflow's type in lower case where somebody else started it."""
     asked_by: str
     tenant: str | None
+    parked: bool
     status: WorkflowExecutionStatus
     started_at: datetime
     ended_at: datetime | None
@@ -78,6 +80,7 @@ class Run(NamedTuple):
             kind=told.get("kind", execution.workflow_type.lower()),
             asked_by=told.get("asked_by", ""),
             tenant=execution.typed_search_attributes.get(TENANT),
+            parked=bool(execution.typed_search_attributes.get(PARKED)),
             status=execution.status or WorkflowExecutionStatus.RUNNING,
             started_at=execution.start_time,
             ended_at=execution.close_time,
@@ -90,24 +93,30 @@ async def describe(client: Client, workflow_id: str, run_id: str) -> Run:
     return await Run.of(await handle.describe())
 
 
+async def newest(client: Client, workflow_id: str) -> Run | None:
+    """The run that goes on under an id, else its last, None where Temporal knows none: its own view, never late."""
+    handle = client.get_workflow_handle(workflow_id)
+    try:
+        return await Run.of(await handle.describe(rpc_timeout=ANSWER_WITHIN))
+    except RPCError as error:
+        if is_unknown(error):
+            return None
+        raise
+
+
 async def latest(client: Client, workflow_id: str) -> Run | None:
     """The run that goes on under an id, else its last; None where Temporal knows none.
 
     A refused run touched nothing, so the one before it counts: a typo must not hide the failure one wants to read.
     """
-    try:
-        newest = await Run.of(await client.get_workflow_handle(workflow_id).describe(rpc_timeout=ANSWER_WITHIN))
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and "namespace" not in error.message.lower():
-            return None
-        raise
-    if newest.running or not await was_refused(client, newest):
-        return newest
+    last = await newest(client, workflow_id)
+    if last is None or last.running or not await was_refused(client, last):
+        return last
     async for each in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
         run = await Run.of(each)
         if not await was_refused(client, run):
             return run
-    return newest
+    return last
 
 
 async def named_by(client: Client, request_id: str) -> Run | None:

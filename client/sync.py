@@ -26,8 +26,8 @@ class SyncOperationHandle(Twin[OperationHandle]):
         return self._async.instance
 
     @property
-    def run_id(self) -> str:
-        """The operation's run at Temporal."""
+    def run_id(self) -> str | None:
+        """The operation's run at Temporal; None of a request that waits for its turn."""
         return self._async.run_id
 
     def __repr__(self) -> str:
@@ -83,9 +83,14 @@ class SyncInnkeeper(Twin[Innkeeper]):
     stop = _asking(Innkeeper.stop)
     start = _asking(Innkeeper.start)
     restart = _asking(Innkeeper.restart)
+    upgrade = _asking(Innkeeper.upgrade)
+    repair = _asking(Innkeeper.repair)
     uninstall = _asking(Innkeeper.uninstall)
     purge = _asking(Innkeeper.purge)
     handle = _asking(Innkeeper.handle)
+
+    decide = blocking(Innkeeper.decide)
+    attention = blocking(Innkeeper.attention)
 
     get = blocking(Innkeeper.get)
     list = blocking(Innkeeper.list)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -24,6 +23,7 @@ from innkeeper.model.messages import OperationRecord
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
 
 from .record_checks import check_claim, check_ending, place_of, storable, superseded
+from .retry_after import retry_after
 
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
@@ -277,7 +277,7 @@ async def _judge(response: httpx.Response) -> None:
         raise Permanent(f"Supabase lacks what was asked for: {said}", code="SchemaMissing", object=place, fix=_MIGRATE)
     if status in (408, 425, 429) or status >= 500:
         message = f"Supabase cannot answer now (HTTP {status}): {said}"
-        raise Unreachable(message, object=place, retry_after=_retry_after(response.headers))
+        raise Unreachable(message, object=place, retry_after=retry_after(response.headers))
     if response.is_redirect:
         raise Permanent(f"{place} redirects elsewhere (HTTP {status}).", object=place, fix=_URL)
     raise Permanent(f"Supabase refused the request (HTTP {status}): {said}", code="Refused", object=place)
@@ -291,12 +291,6 @@ def _words(response: httpx.Response) -> str:
         return response.reason_phrase
     said = body.get("message") or body.get("msg") if isinstance(body, dict) else None
     return str(said)[:500] if said else response.reason_phrase
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the answering part wants to be asked again, where it says so in seconds."""
-    value = headers.get("Retry-After", "").strip()
-    return float(value) if re.fullmatch(r"\d{1,6}", value) else None
 
 
 def _place(url: str) -> str:

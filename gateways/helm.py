@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from innkeeper.model.catalog import ChartRef
@@ -25,6 +25,7 @@ from innkeeper.model.release import MARK_LABEL, described
 
 from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
+from .helm_pod import ACCOUNT, kubeconfig_of_pod
 
 OLDEST = (3, 13)
 """The first Helm whose releases can carry labels."""
@@ -81,10 +82,10 @@ class HelmCommand:
         kubeconfig: the file to use; None: the service account of the pod that this runs in.
         context: its context; None: the file's own.
         slots: Helm processes at once; None: two a core.
-        as_user: namespace → the user to act as there, for an identity that is bound to the namespace.
         environment: where PATH and what else a child may see are taken from; None: this process's.
         variables: names of further variables a child gets, for a kubeconfig whose credentials come from a command.
         grace: seconds that a child which has to stop gets before it is killed.
+        account: where a pod's service account is mounted.
     """
 
     def __init__(
@@ -94,19 +95,19 @@ class HelmCommand:
         kubeconfig: Path | None,
         context: str | None = None,
         slots: int | None = None,
-        as_user: Callable[[str], str] | None = None,
         environment: Mapping[str, str] | None = None,
         variables: Sequence[str] = (),
         grace: float = helm_child.TERM_GRACE,
+        account: Path = ACCOUNT,
     ) -> None:
         source = os.environ if environment is None else environment
         self._env = {name: source[name] for name in ("PATH", *_PASSED_ON, *variables) if name in source}
-        # Without a kubeconfig only a pod's own service account is left, never the file in somebody's home.
+        kubeconfig = kubeconfig or kubeconfig_of_pod(self, source, account)
+        # Without any, no cluster is left, and never the file in somebody's home.
         self._env["KUBECONFIG"] = str(kubeconfig) if kubeconfig else os.devnull
         self._binary = binary
         self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
         self._where += ["--kube-context", context] if context else []
-        self._as_user = as_user
         self._grace = grace
         self._slots = asyncio.Semaphore(slots or 2 * (os.cpu_count() or 1))
         self._accepted: dict[tuple[str, float], str] = {}
@@ -198,12 +199,8 @@ class HelmCommand:
                 secrets=leaves(release.secret_values),
             ) from None
 
-    async def upgrade(self, release: Release, *, limit: float) -> None:
-        """Install or upgrade, without waiting for readiness (hooks are waited for: that is Helm's).
-
-        Raises:
-            ReleaseFailed: Helm refused.
-        """
+    async def upgrade(self, release: Release, *, limit: float, acting_as: str | None = None) -> None:
+        """See `ports.Helm.upgrade`."""
         command = ["upgrade", "--install", release.name, *_chart(release.chart), "--values", "-", "--skip-crds"]
         command += ["--disable-openapi-validation", "--history-max", str(HISTORY), "--timeout", _duration(limit)]
         if release.mark:
@@ -211,27 +208,22 @@ class HelmCommand:
         if release.keep_volumes:
             program, *arguments = _POST_RENDERER
             command += ["--post-renderer", program, *(f"--post-renderer-args={each}" for each in arguments)]
-        await self._act(command, release.namespace, release.name, limit=limit, release=release)
+        await self._act(command, release.namespace, release.name, limit=limit, release=release, acting_as=acting_as)
 
-    async def rollback(self, name: str, namespace: str, revision: int, *, limit: float) -> None:
-        """Go back to a revision.
-
-        Raises:
-            ReleaseFailed: Helm refused.
-        """
+    async def rollback(
+        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+    ) -> None:
+        """See `ports.Helm.rollback`."""
         command = ["rollback", name, str(revision), "--history-max", str(HISTORY), "--timeout", _duration(limit)]
-        await self._act(command, namespace, name, limit=limit)
+        await self._act(command, namespace, name, limit=limit, acting_as=acting_as)
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float) -> None:
-        """Uninstall; a release that is not there is done already.
-
-        Raises:
-            ReleaseFailed: Helm refused.
-        """
+    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+        """See `ports.Helm.uninstall`."""
         gone = re.compile(
             rf"^Error: uninstall: Release not loaded: {re.escape(name)}: release: not found$", re.MULTILINE
         )
-        await self._act(["uninstall", name, "--timeout", _duration(limit)], namespace, name, limit=limit, fine=gone)
+        command = ["uninstall", name, "--timeout", _duration(limit)]
+        await self._act(command, namespace, name, limit=limit, fine=gone, acting_as=acting_as)
 
     async def _act(
         self,
@@ -242,11 +234,12 @@ class HelmCommand:
         limit: float,
         release: Release | None = None,
         fine: re.Pattern[str] | None = None,
+        acting_as: str | None = None,
     ) -> str:
         where = f"{namespace}/{name}"
         async with self._slots:
             binary, _ = await self._helm()
-            user = ["--kube-as-user", self._as_user(namespace)] if self._as_user else []
+            user = ["--kube-as-user", acting_as] if acting_as else []
             try:
                 ended = await helm_child.run(
                     [binary, *command, "--namespace", namespace, *self._where, *user],

@@ -170,7 +170,9 @@ _RULES: tuple[tuple[str, Callable[[str, str], InnkeeperError]], ...] = (
     (
         r"is forbidden",
         lambda text, where: Forbidden(
-            f"the cluster refused: {text}", object=where, fix="look at the plan's quota and the worker's rights"
+            f"the cluster refused: {text}",
+            object=where,
+            fix="look at the plan's quota and at the rights of ClusterRole innkeeper-release",
         ),
     ),
 )

@@ -186,6 +186,21 @@ class KubernetesCluster:
         """See `ports.Cluster.version`."""
         return str(self._body(await self._api.call("GET", "/version"), "tell its version")["gitVersion"])
 
+    async def may(self, user: str, verb: str, api_version: str, kind: str, *, namespace: str) -> bool:
+        """See `ports.Cluster.may`. The user is in the group that every user is in, and in no other."""
+        ref = Ref(api_version, kind, "", namespace)
+        resource = (await self._known(ref)).plural
+        group, _, version = api_version.rpartition("/")
+        asked = {"namespace": namespace, "verb": verb, "group": group, "version": version, "resource": resource}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": asked},
+        }
+        answer = await self._api.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body=review)
+        found = self._body(answer, f"review what {user} may do in namespace {namespace}")
+        return bool((found.get("status") or {}).get("allowed"))
+
     def watch(self, namespace: str) -> AbstractAsyncContextManager[Watch]:
         """See `ports.Cluster.watch`. `changed` raises `Unreachable` after 30 s without a word from the API server."""
         return self._hub.watch(namespace)

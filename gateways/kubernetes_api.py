@@ -23,6 +23,7 @@ import yaml
 from kubernetes.aio import client, config
 
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, InnkeeperError, Permanent, Unreachable
+from .retry_after import retry_after
 
 SETTING = "INNKEEPER_KUBECONFIG"
 LONGEST_MESSAGE = 1_000
@@ -193,9 +194,8 @@ class Api:
             fix = f"check that the kubeconfig in {SETTING} names an API server, and no proxy in front of it"
             return Unreachable(message, code="NotAnApiServer", object=target, fix=fix)
         if answer.status == 429 or answer.status >= 500:
-            wait = answer.headers.get("Retry-After", "")
             message = f"The API server {self.server} cannot {what} now ({answer.status}): {told}"
-            return Unreachable(message, object=target, retry_after=float(wait) if wait.isdecimal() else None)
+            return Unreachable(message, object=target, retry_after=retry_after(answer.headers))
         causes = details.get("causes") or ()
         if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
             return Conflict(message, code="NamespaceTerminating", object=target)

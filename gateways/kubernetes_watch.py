@@ -45,6 +45,8 @@ class Pace(NamedTuple):
 
 _LISTS_AT_ONCE = 16
 _LONGEST_PAUSE = 2.0
+_LONGEST_WISH = 60.0
+"""Seconds of a Retry-After that are honoured: a wrong one must not blind a worker for a day."""
 
 _NAMESPACES = re.compile(rb'"namespace":"([^"]*)"')
 _PLURALS = {
@@ -170,15 +172,17 @@ class _Stream:
 
     async def _run(self) -> None:
         while True:
-            pause = 0.05
+            pause, wish = 0.05, 0.0
             try:
                 await self._follow(await self._resumed())
             except (InnkeeperError, ValueError, KeyError) as broken:
                 self._failures += 1
                 pause = min(_LONGEST_PAUSE, 0.05 * 2 ** min(self._failures, 10))
                 self._broke(broken)
-                pause = max(pause, getattr(broken, "retry_after", None) or 0.0)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, no secret)
+                if isinstance(broken, Transient):
+                    wish = min(broken.retry_after or 0.0, _LONGEST_WISH)
+            # The jitter comes on top of what the server asks for.
+            await asyncio.sleep(wish + pause * random.uniform(0.5, 1.0))  # noqa: S311  (no secret)
 
     async def _resumed(self) -> str:
         """Where to go on; where that is forgotten, the present, after which the watched namespaces are read anew."""

@@ -5,9 +5,11 @@ for the real Helm, and the contract tests compare what both render.
 
 room      a web Deployment, a database StatefulSet with a volume, a Service, a ConfigMap (any other name, too)
 hooked    room, and a ConfigMap made by a hook before installs and upgrades
-slow      room, and a hook that never ends
+slow      room, and a hook that never ends by itself
 claims    room, and a claim of the chart's own that it forgot to keep; its StatefulSet would delete its claims
 refused   room, and a Service that the API server refuses: Helm fails while it works
+outside   room, and a ConfigMap in the namespace `default`
+wide      room, and a ClusterRole, which is in no namespace
 unknown   room, and an object of a kind that no cluster knows: Helm fails before it begins
 broken    does not render
 """
@@ -76,6 +78,11 @@ def render(release: Release) -> Rendered:
         objects.append(_object("v1", "PersistentVolumeClaim", f"{name}-files", {"spec": _claim()}))
     if chart == "refused":
         objects.append(_object("v1", "Service", f"{name}-refused", {"spec": {"ports": [{"port": 70_000}]}}))
+    if chart == "outside":
+        objects.append(_object("v1", "ConfigMap", f"{name}-outside", {"data": {"note": "outside"}}))
+        objects[-1]["metadata"]["namespace"] = "default"
+    if chart == "wide":
+        objects.append(_object("rbac.authorization.k8s.io/v1", "ClusterRole", f"{name}-wide", {"rules": []}))
     if chart == "unknown":
         objects.append(_object("v1", "Nonsense", f"{name}-nonsense", {}))
     return Rendered(objects, _hooks(chart, name))

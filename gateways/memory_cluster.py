@@ -15,6 +15,7 @@ from ..model.health import WATCHED
 from ..model.ports import Manifest, Ref, Watch
 from .faults import Faults
 from .memory_controllers import Controllers, quota_refusal
+from .memory_rights import allows, demand
 from .memory_store import KINDS, Key, Store
 
 VERSION = "v1.36.3"
@@ -34,6 +35,8 @@ class MemoryCluster:
         self._controllers = Controllers(self._store)
         self._store.settle = self._controllers.settle
         self._applied: dict[str, Manifest] = {}
+        self.user: str | None = None
+        """Whose rights the calls have; None: the administrator's."""
         for name in ("default", "kube-system"):
             self._store.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
@@ -43,9 +46,16 @@ class MemoryCluster:
         view.faults = Faults()
         return view
 
+    def acting_as(self, user: str | None) -> MemoryCluster:
+        """The same cluster with the rights of this user alone, as bindings give them at each call; None: with all."""
+        view = copy.copy(self)
+        view.user = user
+        return view
+
     async def get(self, ref: Ref) -> Manifest | None:
         """See `ports.Cluster.get`."""
         async with self.faults.around("cluster.get"):
+            demand(self._store, self.user, "get", ref)
             found = self._find(ref)
         return copy.deepcopy(found)
 
@@ -55,6 +65,7 @@ class MemoryCluster:
         """See `ports.Cluster.list_objects`."""
         async with self.faults.around("cluster.list_objects"):
             _known(Ref(api_version, kind, ""))
+            demand(self._store, self.user, "list", Ref(api_version, kind, "", namespace))
             inside = namespace if KINDS[api_version, kind] else None
             found = [obj for obj in self._store.select(kind, namespace=inside) if _has_labels(obj, labels or {})]
         return copy.deepcopy(found)
@@ -62,12 +73,14 @@ class MemoryCluster:
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """See `ports.Cluster.create`."""
         async with self.faults.around("cluster.create"):
+            demand(self._store, self.user, "create", Ref.to(manifest))
             return self._create(manifest, dry_run=dry_run, act="create")
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """See `ports.Cluster.apply`. Lists are replaced as a whole."""
         async with self.faults.around("cluster.apply"):
             ref = Ref.to(manifest)
+            demand(self._store, self.user, "patch", ref)
             found = self._find(ref) if (ref.api_version, ref.kind) in KINDS else None
             uid = manifest["metadata"].get("uid")
             if uid and (found is None or found["metadata"]["uid"] != uid):
@@ -85,6 +98,7 @@ class MemoryCluster:
     async def patch(self, ref: Ref, patch: Manifest) -> Manifest | None:
         """See `ports.Cluster.patch`."""
         async with self.faults.around("cluster.patch"):
+            demand(self._store, self.user, "patch", ref)
             found = self._find(ref)
             if found is None:
                 return None
@@ -94,6 +108,7 @@ class MemoryCluster:
     async def delete(self, ref: Ref, *, uid: str) -> bool:
         """See `ports.Cluster.delete`."""
         async with self.faults.around("cluster.delete"):
+            demand(self._store, self.user, "delete", ref)
             found = self._find(ref)
             if found is None or found["metadata"]["uid"] != uid:
                 return False
@@ -126,6 +141,13 @@ class MemoryCluster:
         """See `ports.Cluster.api_versions`."""
         async with self.faults.around("cluster.api_versions"):
             return sorted({name for version, kind in KINDS for name in (version, f"{version}/{kind}")})
+
+    async def may(self, user: str, verb: str, api_version: str, kind: str, *, namespace: str) -> bool:
+        """See `ports.Cluster.may`."""
+        async with self.faults.around("cluster.may"):
+            ref = Ref(api_version, kind, "", namespace)
+            _known(ref)
+            return allows(self._store, user, verb, ref)
 
     @asynccontextmanager
     async def watch(self, namespace: str) -> AsyncIterator[Watch]:

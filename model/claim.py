@@ -93,6 +93,8 @@ def work_of(request: Request, row: Instance, claim: Claim) -> Work:
         namespace=row.namespace,
         release=row.release,
         generation=row.generation,
+        # What a lost upgrade left may never have been ready: who comes after it goes back to what was.
+        former_revision=row.revision if claim.found is Status.UPGRADING else None,
         former_plan=claim.former_plan,
         resident=_is_resident(request, claim),
     )

@@ -35,6 +35,10 @@ LONGEST_TEXT = 2_000
 """Characters of a foreign text that reach a cause: long answers may quote values that are nobody's business."""
 
 
+LATER = "Later"
+"""The type of what a fast call is told by a part that wants to be left alone for more than a moment."""
+
+
 class Cause(BaseModel):
     """Why something failed, for a person: what, on which object, and what to do about it."""
 
@@ -82,6 +86,14 @@ class BadInput(Permanent):
         shown = shown if len(shown) <= 200 else shown[:197] + "..."
         super().__init__(f"{field}: {shown} {problem}.", code=code, fix=fix)
         self.field = field
+
+    @classmethod
+    def of(cls, cause: Cause) -> BadInput:
+        """The same error from a cause that crossed Temporal, as it was worded there."""
+        error = BadInput(cause.message.partition(":")[0], None, "", fix=cause.fix, code=cause.code)
+        error.cause = cause
+        error.args = (str(cause),)
+        return error
 
 
 class DuplicateName(BadInput):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -15,6 +15,9 @@ from .errors import BadInput, Cause
 from .instance import Kind, Status
 
 TASK_QUEUE = "innkeeper"
+
+TASK_TIMEOUT = timedelta(seconds=5)
+"""How long a worker may be at one task of a workflow without a word, before another one gets it: it may have died."""
 
 SEARCH_ATTRIBUTES: dict[str, str] = {
     "InnkeeperInstance": "Keyword",
@@ -202,6 +205,24 @@ class Question(Message):
     """When nobody has answered by then, `otherwise` is taken."""
     otherwise: Choice
 
+    @property
+    def headline(self) -> str:
+        """What cannot go on, in a few words."""
+        return f"the undo of {self.step} keeps failing" if self.undo else f"{self.step} cannot go on"
+
+    def meaning(self, choice: Choice) -> str:
+        """What a choice does to this question's operation."""
+        return _MEANINGS[choice, self.undo]
+
+
+_MEANINGS = {
+    (Choice.RETRY, False): "try the step again",
+    (Choice.ABORT, False): "give up, and take back what can be taken back",
+    (Choice.RETRY, True): "try the undo again",
+    (Choice.SKIP, True): "leave behind what it should have undone, and go on with the other undos",
+    (Choice.ABORT, True): "leave behind everything that is still to be undone",
+}
+
 
 class Decision(Message):
     """An operator's answer, as the update `decide` takes it."""
@@ -228,7 +249,11 @@ class Decided(Message):
 
 
 class NextRequest(Message):
-    """What the update `next` takes: a request that is to run when the running operation has ended."""
+    """What the update `next` takes: a request that is to run when the running operation has ended.
+
+    It answers with the request that has the place: an update's id is the request's, so that one asked again with
+    other arguments meets the first.
+    """
 
     request: Request
     replace: bool = False

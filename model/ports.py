@@ -116,6 +116,10 @@ class Cluster(Protocol):
         """What the API server knows, as charts ask for it: ``apps/v1`` and ``apps/v1/Deployment``."""
         ...
 
+    async def may(self, user: str, verb: str, api_version: str, kind: str, *, namespace: str) -> bool:
+        """Whether the API server that answers lets a user do this to every object of the kind in the namespace."""
+        ...
+
     def watch(self, namespace: str) -> AbstractAsyncContextManager[Watch]:
         """Watch one namespace's workloads; many at once share their connections."""
         ...
@@ -153,6 +157,7 @@ class Helm(Protocol):
     """Helm's acts. What is in its storage is read through the cluster (`model.release`), never asked from here.
 
     `limit` is the hard limit in seconds counted from the child's start: then the child is killed and `Pending` raised.
+    `acting_as` is the user whose rights Helm has, for each of its requests anew; None: the worker itself.
     """
 
     async def version(self) -> str:
@@ -175,27 +180,34 @@ class Helm(Protocol):
         """
         ...
 
-    async def upgrade(self, release: Release, *, limit: float) -> None:
+    async def upgrade(self, release: Release, *, limit: float, acting_as: str | None = None) -> None:
         """Install or upgrade, without waiting for readiness (hooks are waited for: that is Helm's).
+
+        A return is no proof: Helm says that it installed although its last write was refused. Read the storage.
 
         Raises:
             ReleaseFailed: Helm refused.
+            Forbidden: the cluster refused; the message names the user where its rights were what it lacked.
         """
         ...
 
-    async def rollback(self, name: str, namespace: str, revision: int, *, limit: float) -> None:
+    async def rollback(
+        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+    ) -> None:
         """Go back to a revision.
 
         Raises:
             ReleaseFailed: Helm refused.
+            Forbidden: as `upgrade`.
         """
         ...
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float) -> None:
+    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
         """Uninstall; a release that is not there is done already.
 
         Raises:
             ReleaseFailed: Helm refused.
+            Forbidden: as `upgrade`.
         """
         ...
 

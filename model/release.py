@@ -1,8 +1,9 @@
 """From what Helm's storage shows to the action that follows.
 
-A `pending-*` revision younger than the hard limit is somebody's live run, so it is waited for; an older one's Helm
-is dead (the limit killed it, or it died with its worker), so it is recovered. Every action is followed by reading
-the storage again and deciding anew: none of them is trusted to have done what it was for.
+A `pending-*` revision has nobody at work on it where whoever asks is `alone`: every other Helm is fenced
+(`model.fence`), so it is recovered at once. Else one that is younger than the hard limit is somebody's live run, so it
+is waited for; an older one's Helm is dead (the limit killed it, or it died with its worker). Every action is followed
+by reading the storage again and deciding anew: none of them is trusted to have done what it was for.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ __all__ = [
     "decide_undo",
     "decide_uninstall",
     "described",
+    "fallback",
+    "is_in_flight",
     "is_settled",
+    "kinds_of",
     "objects_of",
     "pack",
     "revisions_of",
@@ -113,12 +117,18 @@ def _ordered(revisions: Iterable[Revision]) -> list[Revision]:
     return sorted(revisions, key=lambda revision: revision.version)
 
 
-def _live(newest: Revision, now: datetime, hard_limit: float) -> Wait | None:
-    """How long the newest revision's Helm may still live, None where nobody is at work on it.
+def is_in_flight(revisions: Iterable[Revision]) -> bool:
+    """Whether the storage shows a Helm at work, or one that died at it.
 
-    Only the newest counts: a rollback leaves the pending revision it recovered as it was.
+    Only the newest revision counts: a rollback leaves the pending one it recovered as it was.
     """
-    if not newest.state.in_flight:
+    ordered = _ordered(revisions)
+    return bool(ordered) and ordered[-1].state.in_flight
+
+
+def _live(newest: Revision, now: datetime, hard_limit: float, *, alone: bool) -> Wait | None:
+    """How long the newest revision's Helm may still live, None where nobody is at work on it."""
+    if alone or not newest.state.in_flight:
         return None
     left = (newest.changed + timedelta(seconds=hard_limit) - now).total_seconds()
     # The API server's stamps are whole seconds, cut: what was written at .999 looks a second older than it is.
@@ -140,6 +150,15 @@ def running_revision(revisions: Iterable[Revision]) -> Revision | None:
     """The newest deployed revision, None where none is."""
     deployed = [revision for revision in revisions if revision.state is State.DEPLOYED]
     return max(deployed, key=lambda revision: revision.version, default=None)
+
+
+def fallback(revisions: Iterable[Revision], known: int | None) -> int | None:
+    """The revision to go back to should an operation fail: the one known to have been ready, else the running one."""
+    stored = list(revisions)
+    if any(revision.version == known and revision.state.ran for revision in stored):
+        return known
+    running = running_revision(stored)
+    return running.version if running else None
 
 
 def _settled(revisions: Sequence[Revision]) -> bool:
@@ -182,38 +201,48 @@ def _recovery(ordered: Sequence[Revision]) -> RollbackThenUpgrade | UninstallThe
     return RollbackThenUpgrade(ran.version) if torn else None
 
 
-def decide(revisions: Iterable[Revision], wanted_mark: str, now: datetime, hard_limit: float) -> Action:
+def decide(
+    revisions: Iterable[Revision], wanted_mark: str, now: datetime, hard_limit: float, *, alone: bool = False
+) -> Action:
     """What brings the release to the wanted state.
 
-    `now` is the API server's clock; `hard_limit` is in seconds, the longest that any Helm of ours lives.
+    `now` is the API server's clock; `hard_limit` is in seconds, the longest that any Helm of ours lives; `alone` says
+    that no Helm but the asker's can write.
     """
     ordered = _ordered(revisions)
     if not ordered:
         return Install()
-    if live := _live(ordered[-1], now, hard_limit):
+    if live := _live(ordered[-1], now, hard_limit, alone=alone):
         return live
     return _recovery(ordered) or (Nothing() if is_settled(ordered, wanted_mark) else Upgrade())
 
 
-def decide_uninstall(revisions: Iterable[Revision], now: datetime, hard_limit: float) -> UninstallAction:
+def decide_uninstall(
+    revisions: Iterable[Revision], now: datetime, hard_limit: float, *, alone: bool = False
+) -> UninstallAction:
     """What makes the release gone. It goes forward only: what is half done is uninstalled, never brought back."""
     ordered = _ordered(revisions)
     if not ordered:
         return Nothing()
-    return _live(ordered[-1], now, hard_limit) or Uninstall()
+    return _live(ordered[-1], now, hard_limit, alone=alone) or Uninstall()
 
 
 def decide_undo(
-    revisions: Iterable[Revision], former_revision: int | None, now: datetime, hard_limit: float
+    revisions: Iterable[Revision],
+    former_revision: int | None,
+    now: datetime,
+    hard_limit: float,
+    *,
+    alone: bool = False,
 ) -> UndoAction:
     """What brings the release back to the revision that ran before the operation; None: to there being none."""
     ordered = _ordered(revisions)
     if former_revision is None:
-        return decide_uninstall(ordered, now, hard_limit)
+        return decide_uninstall(ordered, now, hard_limit, alone=alone)
     if not ordered:
         return Ambiguous(f"the release is gone, although revision {former_revision} ran before")
     newest = ordered[-1]
-    if live := _live(newest, now, hard_limit):
+    if live := _live(newest, now, hard_limit, alone=alone):
         return live
     former = next((revision for revision in ordered if revision.version == former_revision), None)
     if former is None:
@@ -236,6 +265,17 @@ def objects_of(revision: Revision) -> tuple[Ref, ...]:
     The namespace is the one rendered into the manifest, and None where the chart left it to Helm.
     """
     return tuple(Ref.to(manifest) for manifest in revision.manifest if "name" in manifest["metadata"])
+
+
+def kinds_of(revisions: Iterable[Revision], former_revision: int | None = None) -> frozenset[tuple[str, str]]:
+    """API version and kind of all that Helm may have to change: of what is newest, what ran, and what ran before."""
+    ordered = _ordered(revisions)
+    looked_at = [*ordered[-1:], _last_that_ran(ordered), *(each for each in ordered if each.version == former_revision)]
+    return frozenset(
+        (str(manifest["apiVersion"]), str(manifest["kind"]))
+        for revision in {each.version: each for each in looked_at if each}.values()
+        for manifest in (*revision.manifest, *revision.hooks)
+    )
 
 
 def strays(revisions: Iterable[Revision]) -> tuple[Ref, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import marks
+from . import fence, marks
 from .catalog import Plan
 from .messages import Work
 from .ports import Manifest
@@ -14,11 +14,12 @@ LIMITS = "innkeeper"
 POLICY = "innkeeper-isolated"
 
 KINDS: tuple[tuple[str, str], ...] = (
+    (fence.RBAC, "RoleBinding"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("v1", "LimitRange"),
     ("v1", "ResourceQuota"),
 )
-"""The kinds of `around`, in the order in which they are taken away."""
+"""The kinds of `around` and `release_binding`, in the order in which they are taken away."""
 
 
 def _meta(work: Work, name: str, *, namespaced: bool = True, labels: Mapping[str, str] | None = None) -> Manifest:
@@ -73,6 +74,17 @@ def _isolation(work: Work) -> Manifest:
             "policyTypes": ["Ingress"],
             "ingress": [{"from": [{"podSelector": {}}, {"namespaceSelector": others}]}],
         },
+    }
+
+
+def release_binding(work: Work) -> Manifest:
+    """The binding that says whose Helm may write: nobody's, until an attempt takes it (`model.fence`)."""
+    return {
+        "apiVersion": fence.RBAC,
+        "kind": "RoleBinding",
+        "metadata": _meta(work, fence.BINDING),
+        "roleRef": fence.role_ref(),
+        "subjects": [],
     }
 
 

@@ -131,13 +131,15 @@ def settings(addresses: Addresses) -> Settings:
         kubeconfig=addresses.kubeconfig,
         kube_context=addresses.context,
         catalog=CATALOG,
+        # Tests look at what is lost themselves.
+        sweep_every=0,
     )
 
 
 @pytest.fixture(scope="session")
 def platform_env(addresses: Addresses) -> dict[str, str]:
     """The environment of a child process that uses the platform, with the tests' catalog."""
-    return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG)}
+    return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG), "INNKEEPER_SWEEP_EVERY": "0"}
 
 
 @pytest.fixture(scope="session")

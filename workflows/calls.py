@@ -11,6 +11,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from ..model.errors import LATER
     from ..model.messages import Work
 
 from . import causes
@@ -24,18 +25,19 @@ QUICK_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     maximum_interval=timedelta(seconds=2),
     maximum_attempts=5,
-    non_retryable_error_types=["Pending"],
+    non_retryable_error_types=["Pending", LATER],
 )
 """Some five seconds of attempts as a local activity, before the call becomes one that the UI shows and can pause.
 
 They are counted, since the SDK retries local activities beyond their schedule_to_close timeout; an attempt that was
-too slow (`Pending`) is not repeated.
+too slow (`Pending`), or was told to come back later, is not repeated.
 """
 
 GRACE = timedelta(seconds=10)
 """Temporal's timeouts come this much after the step's own: it must have the time to say what it still waited for."""
 
-HEARTBEAT = timedelta(seconds=10)
+HEARTBEAT = timedelta(seconds=5)
+"""Without a sign of life for so long a step counts as lost with its worker, and is given to another one."""
 
 RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 
@@ -103,6 +105,9 @@ async def quick(
         found = causes.application_error(error)
         if causes.is_cancelled(error) or (found is not None and found.non_retryable):
             raise
+        wish = found.next_retry_delay if found is not None else None
+    if wish:
+        await workflow.sleep(wish)
     return await workflow.execute_activity_method(
         act,
         argument,

@@ -5,16 +5,8 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from ..model.messages import DECIDE_UPDATE, Choice, Question, StepEvent, StepState
+    from ..model.messages import DECIDE_UPDATE, Question, StepEvent, StepState
     from ..model.names import workflow_id_of
-
-_MEANING = {
-    (Choice.RETRY, False): "try the step again",
-    (Choice.ABORT, False): "give up, and take back what can be taken back",
-    (Choice.RETRY, True): "try the undo again",
-    (Choice.SKIP, True): "leave behind what it should have undone, and go on with the other undos",
-    (Choice.ABORT, True): "leave behind everything that is still to be undone",
-}
 
 
 class Journal:
@@ -46,15 +38,14 @@ class Journal:
 
 def _in_markdown(question: Question, instance: str) -> str:
     """The question with the exact commands that answer it, for Temporal's UI."""
-    what = f"the undo of {question.step} keeps failing" if question.undo else f"{question.step} cannot go on"
     cause = question.cause
-    lines = [f"### Parked: {what}", "", cause.message, ""]
+    lines = [f"### Parked: {question.headline}", "", cause.message, ""]
     lines += [f"- object: `{cause.object}`"] if cause.object else []
     lines += [f"- fix: {cause.fix}"] if cause.fix else []
     lines += [f"- without an answer by {question.answer_by:%Y-%m-%d %H:%M:%S} UTC: **{question.otherwise}**", ""]
     for choice in question.choices:
         command = f"innkeeper decide {instance} {choice} --question {question.id}"
-        lines += [f"**{choice}**: {_MEANING[choice, question.undo]}", "", "```", command, "```", ""]
+        lines += [f"**{choice}**: {question.meaning(choice)}", "", "```", command, "```", ""]
     answer = f'{{"choice": "{question.choices[0]}", "operator": "YOUR NAME", "question": "{question.id}"}}'
     lines += ["Or here: More Actions, Send an Update, `decide`, with the data", "", "```", answer, "```", ""]
     lines += ["Or with Temporal's own command line:", "", "```"]

@@ -42,9 +42,9 @@ class Operation:
         self.saga.parking.refuse(decision)
 
     @workflow.update(name=NEXT_UPDATE, description="Let a request wait for this operation's end, or replace it")
-    async def take_next(self, wanted: NextRequest) -> None:
+    async def take_next(self, wanted: NextRequest) -> Request:
         """Give a request the place behind this operation."""
-        await self.saga.take_next(wanted)
+        return await self.saga.take_next(wanted)
 
     @take_next.validator
     def refuse_next(self, wanted: NextRequest) -> None:

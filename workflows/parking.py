@@ -67,12 +67,19 @@ class Parking:
         workflow.upsert_search_attributes([PARKED.value_set(True)])
         self._journal.ask(self.question, self._instance)
         try:
-            return await self._answered(self.question, within)
-        finally:
-            self.question = None
-            self._answer = None
-            workflow.upsert_search_attributes([PARKED.value_set(False)])
-            self._journal.asked()
+            choice = await self._answered(self.question, within)
+        except asyncio.CancelledError:
+            # No `finally`: when a worker stops, it closes what waits here, outside of any workflow.
+            self._close()
+            raise
+        self._close()
+        return choice
+
+    def _close(self) -> None:
+        self.question = None
+        self._answer = None
+        workflow.upsert_search_attributes([PARKED.value_set(False)])
+        self._journal.asked()
 
     async def _answered(self, question: Question, within: float) -> Choice:
         try:

@@ -46,7 +46,8 @@ async def _bring_up(saga: Saga) -> None:
     saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
     if saga.work.former_revision is None or saga.upgrade_pending or repair.changes_release(saga.found):
         await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)
-    await saga.step("restore", Releases.restore, within=time.release, lasts=2)
+    # What this brings back belongs there: it is not taken away again, whatever comes after it.
+    await saga.wait_for("restore", Releases.restore, within=time.release)
     saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
 
 

@@ -88,7 +88,7 @@ class Saga:
         self._work: Work | None = None
         self._ready: Ready | None = None
         self._standing: list[str] = []
-        """Steps that were begun, change something, and have no undo: what they did stands."""
+        """Steps that change something and have no undo: what was begun of them stands."""
         self._only_forward = False
         self._result: OperationResult | None = None
 
@@ -130,11 +130,11 @@ class Saga:
         if undo is not None:
             self.register(name, undo)
         else:
-            self._standing.append(f"what {name} did")
+            self._standing.append(name)
         return await self._insist(name, act, within, lasts, parks)
 
     async def wait_for(self, name: str, act: Activity[T], *, within: float, parks: bool = False) -> T:
-        """Do one step that changes nothing by itself, so that there is nothing to undo."""
+        """Do one step that makes nothing which would have to be taken back."""
         return await self._insist(name, act, within, 1, parks)
 
     def came_from(self, status: Status) -> bool:
@@ -186,7 +186,7 @@ class Saga:
             next=waiting.request_id if waiting else None,
         )
 
-    async def take_next(self, wanted: NextRequest) -> None:
+    async def take_next(self, wanted: NextRequest) -> Request:
         """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
 
         What asks for the same as this operation replaces nothing: it waits.
@@ -195,7 +195,7 @@ class Saga:
             self._replaced = True
             self.parking.give_way(f"{wanted.request.kind} (request {wanted.request.request_id}) comes next")
             self._main.cancel()
-        await self.succession.take(wanted)
+        return await self.succession.take(wanted)
 
     # The frame
 
@@ -234,7 +234,8 @@ class Saga:
         if causes.error_type(error) == "Superseded":
             return self._superseded(cause)
         left = await self._compensate()
-        standing = [] if cause.code in NOTHING_OF_OURS else self._standing
+        begun = set() if cause.code in NOTHING_OF_OURS else {event.step for event in self.journal.events}
+        standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._survey()]
         undone = Undone(cause=cause, cancelled=causes.is_cancelled(error), left=left)

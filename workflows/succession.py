@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
     from ..model.errors import BadInput, Busy, Cause
-    from ..model.messages import HANDOVER_WORKFLOW, HandOver, NextRequest, Request
+    from ..model.messages import HANDOVER_WORKFLOW, TASK_TIMEOUT, HandOver, NextRequest, Request
     from ..model.names import handover_id_of
+
+INSTANCE = SearchAttributeKey.for_keyword("InnkeeperInstance")
 
 ENDED = "Ended"
 """Type of the error that says: too late to wait for this operation, ask anew."""
@@ -56,7 +59,7 @@ class Succession:
                 )
             )
 
-    async def take(self, wanted: NextRequest) -> None:
+    async def take(self, wanted: NextRequest) -> Request:
         """Give the place to a request that `refuse` let pass; who had it before is told that it lost it."""
         displaced, self.waiting = self.waiting, wanted.request
         if displaced is not None and displaced.request_id != wanted.request.request_id:
@@ -68,6 +71,7 @@ class Succession:
                 fix="ask again with a new request id if it is still wanted",
             )
             await _start(HandOver(request=displaced, displaced=told))
+        return wanted.request
 
     async def hand_over(self) -> None:
         """As an operation's last act: start the delivery of whoever waits, and let nobody wait any more."""
@@ -75,6 +79,8 @@ class Succession:
         while self.waiting is not None:
             request, self.waiting = self.waiting, None
             await _start(HandOver(request=request))
+            # While that started, others may have come, and displaced each other.
+            await workflow.wait_condition(workflow.all_handlers_finished)
         self._closed = True
 
 
@@ -85,8 +91,11 @@ async def _start(wanted: HandOver) -> None:
             HANDOVER_WORKFLOW,
             wanted,
             id=handover_id_of(request.request_id),
+            task_timeout=TASK_TIMEOUT,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"hand over to {request.kind} {request.instance}",
+            memo={"request": request},
+            search_attributes=TypedSearchAttributes([SearchAttributePair(INSTANCE, request.instance)]),
         )
     except WorkflowAlreadyStartedError:
         # This very request is being delivered already: the same id is the same request.

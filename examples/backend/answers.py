@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from innkeeper.client import BadInput, Busy, Cause, InnkeeperError, Instance, OperationHandle, Refused, Status
+from innkeeper.client import BadInput, Busy, Cause, InnkeeperError, Instance, Refused, Status
 
 from .tenants import Unauthenticated
 
@@ -41,7 +41,7 @@ class Rooms(BaseModel):
 
 
 class Accepted(BaseModel):
-    """An operation that runs now."""
+    """An operation that runs now, or when its turn comes."""
 
     instance: str
     operation: str
@@ -50,10 +50,10 @@ class Accepted(BaseModel):
     """Where it can be followed, as server-sent events."""
 
     @classmethod
-    def of(cls, handle: OperationHandle) -> Accepted:
-        """The addresses carry the run, so that no lookup is needed to find it again."""
-        operation = f"/instances/{handle.instance}/operations/{handle.run_id}"
-        return cls(instance=handle.instance, operation=operation, events=f"{operation}/events")
+    def of(cls, instance: str, key: str) -> Accepted:
+        """The addresses carry the request's key and not a run, which a request that waits does not have yet."""
+        operation = f"/instances/{instance}/operations/{key}"
+        return cls(instance=instance, operation=operation, events=f"{operation}/events")
 
 
 class NotFound(Exception):

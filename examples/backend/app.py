@@ -1,4 +1,4 @@
-"""A SaaS's backend on Innkeeper: its customers make, stop, start, restart, delete and watch their instances.
+"""A SaaS's backend on Innkeeper: its customers make, stop, start, restart, upgrade, delete and watch their instances.
 
 uvicorn backend.app:create_app --factory --app-dir examples
 """
@@ -30,14 +30,25 @@ class Wish(BaseModel):
     plan: str
 
 
+class Change(BaseModel):
+    """The plan that a customer moves to."""
+
+    plan: str
+
+
 class Caller:
     """Who asks, with what their request may touch."""
 
     def __init__(self, innkeeper: Innkeeper, tenant: str, key: str | None) -> None:
         self.innkeeper = innkeeper
         self.tenant = tenant
-        self.request_id = f"{tenant}:{key or uuid.uuid4().hex}"
-        """The tenant's own: two tenants may choose the same `Idempotency-Key`."""
+        self.key = (uuid.uuid5(uuid.NAMESPACE_OID, key) if key else uuid.uuid4()).hex
+        """Stands for the `Idempotency-Key` in addresses, whatever characters that has."""
+
+    @property
+    def request_id(self) -> str:
+        """The tenant's own: two tenants may choose the same key."""
+        return f"{self.tenant}:{self.key}"
 
     async def instance(self, name: str) -> Instance:
         """The caller's instance of this name."""
@@ -46,17 +57,17 @@ class Caller:
             raise NotFound(f"there is no instance {name}")
         return found
 
-    async def operation(self, name: str, run: str) -> tuple[OperationHandle, OperationDescription]:
-        """The caller's operation."""
-        missing = NotFound(f"there is no operation {run} of {name}")
+    async def operation(self, name: str, key: str) -> tuple[OperationHandle, OperationDescription]:
+        """The caller's operation, or the request that waits to be one."""
         try:
-            handle = self.innkeeper.handle_for(name, run)
-            described = await handle.describe()
+            handle = await self.innkeeper.handle(f"{self.tenant}:{key}", name=name)
+            return handle, await handle.describe()
         except BadInput:
-            raise missing from None
-        if described.tenant != self.tenant:
-            raise missing
-        return handle, described
+            raise NotFound(f"there is no operation {key} of {name}") from None
+
+    def accepted(self, handle: OperationHandle) -> Accepted:
+        """Where the operation that was just asked for can be followed."""
+        return Accepted.of(handle.instance, self.key)
 
 
 async def caller(
@@ -99,7 +110,7 @@ def _orders(app: FastAPI) -> None:
         found = await by.innkeeper.get(wish.name)
         if found is not None and found.tenant != by.tenant:
             raise Taken(f"the name {found.name} is taken")
-        return Accepted.of(
+        return by.accepted(
             await by.innkeeper.provision(
                 wish.name, tenant=by.tenant, plan=wish.plan, request_id=by.request_id, asked_by=by.tenant
             )
@@ -108,23 +119,33 @@ def _orders(app: FastAPI) -> None:
     @app.post("/instances/{name}/stop", status_code=202)
     async def stop(name: str, by: By) -> Accepted:
         await by.instance(name)
-        return Accepted.of(await by.innkeeper.stop(name, tenant=by.tenant, request_id=by.request_id))
+        return by.accepted(await by.innkeeper.stop(name, tenant=by.tenant, request_id=by.request_id))
 
     @app.post("/instances/{name}/start", status_code=202)
     async def start(name: str, by: By) -> Accepted:
         await by.instance(name)
-        return Accepted.of(await by.innkeeper.start(name, tenant=by.tenant, request_id=by.request_id))
+        return by.accepted(await by.innkeeper.start(name, tenant=by.tenant, request_id=by.request_id))
 
     @app.post("/instances/{name}/restart", status_code=202)
     async def restart(name: str, by: By) -> Accepted:
         await by.instance(name)
-        return Accepted.of(await by.innkeeper.restart(name, tenant=by.tenant, request_id=by.request_id))
+        return by.accepted(await by.innkeeper.restart(name, tenant=by.tenant, request_id=by.request_id))
+
+    @app.post("/instances/{name}/upgrade", status_code=202)
+    async def upgrade(name: str, change: Change, by: By) -> Accepted:
+        """What was bought is not lost because something runs just now: it waits for that."""
+        await by.instance(name)
+        return by.accepted(
+            await by.innkeeper.upgrade(
+                name, plan=change.plan, tenant=by.tenant, request_id=by.request_id, on_conflict="wait"
+            )
+        )
 
     @app.delete("/instances/{name}", status_code=202)
     async def delete(name: str, by: By) -> Accepted:
-        """The data stays until it is purged, which is an operator's decision."""
+        """Replaces what runs. The data stays until it is purged, which is an operator's decision."""
         await by.instance(name)
-        return Accepted.of(await by.innkeeper.uninstall(name, tenant=by.tenant, request_id=by.request_id))
+        return by.accepted(await by.innkeeper.uninstall(name, tenant=by.tenant, request_id=by.request_id))
 
 
 def _views(app: FastAPI) -> None:
@@ -137,12 +158,12 @@ def _views(app: FastAPI) -> None:
     async def room(name: str, by: By) -> Room:
         return Room.of(await by.instance(name))
 
-    @app.get("/instances/{name}/operations/{run}")
-    async def operation(name: str, run: str, by: By) -> OperationDescription:
-        return (await by.operation(name, run))[1]
+    @app.get("/instances/{name}/operations/{key}")
+    async def operation(name: str, key: str, by: By) -> OperationDescription:
+        return (await by.operation(name, key))[1]
 
-    @app.get("/instances/{name}/operations/{run}/events")
-    async def events(name: str, run: str, by: By, last_event_id: Annotated[int, Header(ge=0)] = 0) -> StreamingResponse:
-        handle, _ = await by.operation(name, run)
+    @app.get("/instances/{name}/operations/{key}/events")
+    async def events(name: str, key: str, by: By, last_event_id: Annotated[int, Header(ge=0)] = 0) -> StreamingResponse:
+        handle, _ = await by.operation(name, key)
         stream = server_sent(handle, skip=last_event_id)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})

@@ -79,6 +79,46 @@ async def test_an_instance_lives_its_life_by_commands(platform_env: dict[str, st
 
 
 @pytest.mark.usefixtures("worker")
+async def test_an_operator_is_asked_about_an_upgrade_and_answers_by_the_command_that_is_shown(
+    platform_env: dict[str, str],
+) -> None:
+    async def command(*words: str, code: int = 0) -> Ran:
+        told = await ran(*words, env=platform_env)
+        assert told.code == code, told
+        return told
+
+    await command("provision", "asked", "--tenant", "t1", "--plan", PLAN)
+    await command("upgrade", "asked", "--plan", "asking", "--no-wait", "--request-id", "asked-2")
+    async with asyncio.timeout(120):
+        while not (await command("attention", "--output", "json")).document["items"]:
+            await asyncio.sleep(0.5)
+    told = await command("attention")
+    assert re.search(r"^asked +upgrade .* ready-1 .*exceeded quota", told.out, re.MULTILINE)
+    shown = await command("show", "asked")
+    assert re.search(r"^status +upgrading$", shown.out, re.MULTILINE)
+    assert "parked: ready cannot go on: " in shown.out
+    valid((await command("show", "asked", "--output", "json")).document, "Instance")
+    # The row is told although nobody says at Temporal what is asked.
+    without = await ran("show", "asked", env={**platform_env, "TEMPORAL_ADDRESS": "127.0.0.1:1"})
+    assert (without.code, "parked" in without.out) == (0, False)
+    waits = await command("stop", "asked", "--on-conflict", "wait", "--no-wait", "--request-id", "asked-3")
+    assert "it waits for its turn" in waits.out
+    answer = re.search(r"^  innkeeper (decide asked abort .*)$", told.out, re.MULTILINE)
+    assert answer is not None
+    await command(*answer[1].split())
+    log = await command("logs", "asked", "--request-id", "asked-3", "--follow")
+    assert log.out.splitlines()[-1] == "asked is stopped"
+    first, second, _ = (await command("operations", "asked", "--output", "json")).document["items"]
+    assert (first["kind"], second["kind"], second["outcome"]) == ("stop", "upgrade", "undone")
+    assert [each["choice"] for each in second["decisions"]] == ["abort"]
+    assert (await command("show", "asked", "--output", "json")).document["plan"] == PLAN
+    repaired = await command("repair", "asked")
+    assert repaired.out.splitlines()[-1] == "asked is stopped"
+    await command("uninstall", "asked")
+    await command("purge", "asked", "--yes")
+
+
+@pytest.mark.usefixtures("worker")
 async def test_what_cannot_be_provisioned_is_refused_with_the_way_out(platform_env: dict[str, str]) -> None:
     told = await ran("provision", "noplan", "--tenant", "t1", "--plan", "gold", "-o", "json", env=platform_env)
     assert told.code == 2

@@ -73,7 +73,7 @@ async def test_without_waiting_the_request_is_named_and_how_to_follow_it(scripte
     assert (document["request_id"], document["kind"]) == ("s1", "start")
 
 
-@pytest.mark.parametrize("kind", ["stop", "start", "restart", "uninstall", "purge"])
+@pytest.mark.parametrize("kind", ["stop", "start", "restart", "upgrade", "repair", "uninstall", "purge"])
 async def test_every_operation_is_asked_for(kind: str, scripted: dict[str, str]) -> None:
     sure = ("--yes",) if kind == "purge" else ()
     told = await ran(kind, a_name(), *sure, "--tenant", "t1", "--output", "json", env=scripted)
@@ -123,12 +123,6 @@ async def test_another_operation_in_the_way_is_busy(scripted: dict[str, str], te
     assert told.code == 3
     assert f"{name}: stop runs since" in told.err
     await go(temporal, name)
-
-
-async def test_a_conflict_policy_of_the_next_release_is_refused(scripted: dict[str, str]) -> None:
-    told = await ran("stop", a_name(), "--on-conflict", "wait", env=scripted)
-    assert told.code == 2
-    assert "is not available in this release" in told.err
 
 
 async def test_a_request_asked_twice_is_one_operation(scripted: dict[str, str], temporal: Client) -> None:

@@ -31,9 +31,10 @@ def failure_schema() -> dict[str, object]:
 
 
 def test_there_are_all_the_commands() -> None:
-    operations = {"provision", "stop", "start", "restart", "uninstall", "purge", "cancel"}
+    operations = {"provision", "stop", "start", "restart", "upgrade", "repair", "uninstall", "purge", "cancel"}
+    operators = {"attention", "decide"}
     reading = {"show", "list", "operations", "logs", "plans", "config"}
-    assert set(COMMANDS) == operations | reading | {"up", "down", "status", "doctor", "worker", "demo"}
+    assert set(COMMANDS) == operations | operators | reading | {"up", "down", "status", "doctor", "worker", "demo"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -99,6 +100,11 @@ def test_completion_offers_the_catalogs_plans(tmp_path: Path) -> None:
     assert run(env={**env, "INNKEEPER_CATALOG": str(tmp_path / "none.yaml")}).out.split() == []
 
 
+def test_completion_offers_the_answers_to_a_question() -> None:
+    env = {"_INNKEEPER_COMPLETE": "complete_bash", "COMP_WORDS": "innkeeper decide acme ", "COMP_CWORD": "3"}
+    assert run(env=env).out.split() == ["retry", "skip", "abort"]
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -112,7 +118,9 @@ def test_completion_offers_the_catalogs_plans(tmp_path: Path) -> None:
         (("list",), "supabase_url: None is missing"),
         (("operations", "--kind", "sing"), "--kind: 'sing' is no kind"),
         (("show", "-x-"), "No such option"),
-        (("logs",), "give one of them"),
+        (("logs",), "give an instance's name, or --request-id, or both"),
+        (("decide", "acme", "perhaps"), "'perhaps' is not one of 'retry', 'skip', 'abort'"),
+        (("stop", "acme", "--on-conflict", "later"), "'later' is not one of 'reject', 'wait', 'replace'"),
         (("provision", "acme", "--plan", "starter"), "Missing option '--tenant'"),
         (("list", "--limit", "0"), "Input should be greater than or equal to 1"),
         (("sing",), "No such command 'sing'"),
@@ -137,6 +145,8 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], 
         (("stop",), 2),
         (("list",), 2),
         (("stop", "acme", "--temporal-address", NOBODY), 4),
+        (("attention", "--temporal-address", NOBODY), 4),
+        (("decide", "acme", "retry", "--temporal-address", NOBODY), 4),
         (("list", "--supabase-url", f"http://{NOBODY}"), 4),
     ],
 )

@@ -17,12 +17,20 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from innkeeper.activities.frame import Frame
+from innkeeper.activities.requests import Requests
 from innkeeper.client import Innkeeper
+from innkeeper.client.desk import TemporalDesk
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE
 
 from .scripted import SCRIPTED
 
 Key = Callable[[str], SearchAttributeKey[Any]]
+FLAGS = (
+    "history.transferProcessorMaxPollRPS=2000",
+    # A defect is reported at its first failure, not after a minute of them.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
+)
 KEYS: dict[str, Key] = {"Keyword": SearchAttributeKey.for_keyword, "Bool": SearchAttributeKey.for_bool}
 
 
@@ -40,7 +48,7 @@ async def server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_log_level="error",
         data_converter=pydantic_data_converter,
         search_attributes=[KEYS[kind](name) for name, kind in SEARCH_ATTRIBUTES.items()],
-        dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000"],
+        dev_server_extra_args=[word for flag in FLAGS for word in ("--dynamic-config-value", flag)],
     )
     async with environment:
         yield environment
@@ -60,7 +68,14 @@ async def client(server: WorkflowEnvironment) -> Client:
 
 def worker_on(client: Client, task_queue: str = TASK_QUEUE) -> Worker:
     """A worker of the scripted operations."""
-    return Worker(client, task_queue=task_queue, workflows=SCRIPTED, workflow_runner=UnsandboxedWorkflowRunner())
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=SCRIPTED,
+        activities=[Requests(TemporalDesk(client, task_queue)).deliver],
+        interceptors=[Frame()],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
 
 
 @pytest.fixture(scope="session")

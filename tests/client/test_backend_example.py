@@ -187,6 +187,27 @@ async def test_a_second_operation_on_a_busy_instance_is_told_what_runs(ann: http
     await followed(ann, told["events"])
 
 
+async def test_what_was_ordered_while_something_runs_follows_it_and_a_deletion_replaces_it(
+    ann: httpx.AsyncClient,
+) -> None:
+    name = f"queue-{secrets.token_hex(4)}"
+    await ended(ann, await ann.post("/instances", json={"name": name, "plan": "starter"}))
+    restart = await accepted(await ann.post(f"/instances/{name}/restart"))
+    order, key = {"plan": "wide"}, {"Idempotency-Key": "order/2"}
+    upgrade = await accepted(await ann.post(f"/instances/{name}/upgrade", json=order, headers=key))
+    assert await accepted(await ann.post(f"/instances/{name}/upgrade", json=order, headers=key)) == upgrade
+    described = (await ann.get(upgrade["operation"])).json()
+    assert (described["kind"], described["outcome"]) in {("upgrade", "running"), ("upgrade", "done")}
+    *_, (kind, end) = await followed(ann, upgrade["events"])
+    assert (kind, end["kind"], end["outcome"]) == ("end", "upgrade", "done")
+    assert (await ann.get(restart["operation"])).json()["outcome"] == "done"
+    assert (await ann.get(f"/instances/{name}")).json()["plan"] == "wide"
+    stop = await accepted(await ann.post(f"/instances/{name}/stop"))
+    assert (await ended(ann, await ann.delete(f"/instances/{name}")))["outcome"] == "done"
+    assert (await ann.get(stop["operation"])).json()["ended_at"] is not None
+    assert (await ann.get(f"/instances/{name}")).json()["status"] == "uninstalled"
+
+
 async def test_a_reader_that_reconnects_is_told_what_it_missed(ann: httpx.AsyncClient) -> None:
     name = f"again-{secrets.token_hex(4)}"
     told = await accepted(await ann.post("/instances", json={"name": name, "plan": "starter"}))

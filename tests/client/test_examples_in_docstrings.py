@@ -16,7 +16,7 @@ BLOCKING = blocking_examples_of(sync)
 
 @pytest.mark.parametrize("name", EXAMPLES)
 async def test_an_example_is_true(name: str, innkeeper: Innkeeper, address: str) -> None:
-    await run(EXAMPLES[name], {"innkeeper": innkeeper, "address": address})
+    await run(EXAMPLES[name], {"innkeeper": innkeeper, "address": address, "asyncio": asyncio})
 
 
 @pytest.mark.parametrize("name", BLOCKING)
@@ -26,5 +26,6 @@ async def test_an_example_in_blocking_code_is_true(name: str, innkeeper: Innkeep
 
 def test_there_are_examples_of_all_that_matters() -> None:
     documented = {name.rpartition(".")[2] for name in EXAMPLES}
-    assert documented >= {"Innkeeper", "connect", "provision", "stop", "handle_for", "result", "progress", "describe"}
+    assert documented >= {"Innkeeper", "connect", "provision", "stop", "upgrade", "handle_for", "handle", "decide"}
+    assert documented >= {"result", "progress", "describe"}
     assert len(BLOCKING) == 1

@@ -26,6 +26,7 @@ from innkeeper.model.messages import OperationResult, Progress
 
 from .conftest import worker_on
 from .scripted import STEPS
+from .test_delivery import run_of
 
 ALL_STEPS = [(step, state) for step in STEPS for state in (StepState.STARTED, StepState.DONE)]
 
@@ -226,6 +227,7 @@ async def test_a_description_says_what_stands_and_what_is_waited_for(innkeeper: 
     ended = await handle.describe()
     assert (ended.outcome, ended.now) == (Outcome.DONE, "")
     assert ended.ended_at is not None
+    assert ended.started_at is not None
     assert ended.ended_at > ended.started_at
 
 
@@ -298,4 +300,4 @@ async def test_an_outage_longer_than_the_patience_is_named(proxy: Proxy, client:
             await collected(handle)
     assert "TEMPORAL_ADDRESS" in caught.value.cause.fix
     await workflow_of(client, asked).signal("go")
-    assert (await innkeeper.handle_for(asked.instance, asked.run_id).result()).outcome is Outcome.DONE
+    assert (await innkeeper.handle_for(asked.instance, run_of(asked)).result()).outcome is Outcome.DONE

@@ -60,6 +60,7 @@ async def test_operations_are_asked_for_and_followed_from_a_thread(blocking: Syn
         assert latest is not None
         assert latest.run_id == handle.run_id
         assert blocking.latest("sync-never") is None
+        assert handle.run_id is not None
         again = blocking.handle_for(handle.instance, handle.run_id)
         assert again.result() == handle.result()
         assert repr(again).startswith("SyncOperationHandle(instance='sync'")

@@ -84,3 +84,39 @@ async def test_it_resets_connections_that_are_open(proxy: Proxy) -> None:
     with pytest.raises(ConnectionResetError):
         await reader.readexactly(1)
     writer.close()
+
+
+async def test_it_vanishes_so_that_nobody_is_even_refused_and_comes_back(proxy: Proxy) -> None:
+    proxy.vanish()
+    asking = asyncio.create_task(ask(proxy))
+    await asyncio.sleep(0.3)
+    assert not asking.done()
+    await proxy.accept()
+    # The kernel knocks again after one second.
+    assert await asyncio.wait_for(asking, 10) == b"hello\n"
+
+
+async def test_it_loses_connections_without_a_word_and_new_ones_work(proxy: Proxy, heard: list[bytes]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    writer.write(b"first\n")
+    assert await reader.readline() == b"first\n"
+    proxy.lose()
+    writer.write(b"lost\n")
+    waiting = asyncio.create_task(reader.readline())
+    assert await ask(proxy, b"second\n") == b"second\n"
+    assert not waiting.done()
+    assert heard == [b"first\n", b"second\n"]
+    waiting.cancel()
+    writer.transport.abort()
+
+
+async def test_it_leads_new_connections_elsewhere(proxy: Proxy) -> None:
+    async def say_no(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"no\n")
+        writer.close()
+
+    async with await asyncio.start_server(say_no, "127.0.0.1", 0) as elsewhere:
+        here, proxy.far = proxy.far, elsewhere.sockets[0].getsockname()[:2]
+        assert await ask(proxy) == b"no\n"
+        proxy.far = here
+        assert await ask(proxy) == b"hello\n"

@@ -8,7 +8,7 @@ import pytest
 from following import failed
 from in_memory import World
 
-from innkeeper.model.errors import OperationFailed
+from innkeeper.model.errors import OperationFailed, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
 
@@ -60,3 +60,19 @@ async def test_a_cancelled_operation_without_an_undo_says_that_what_it_did_stand
     assert row.cause is not None
     assert row.cause.code == "Cancelled"
     assert "what uninstall did" in row.cause.message
+
+
+async def test_an_operation_that_is_cancelled_before_its_first_step_says_that_nothing_stands(world: World) -> None:
+    await world.provisioned("cancel-early")
+    # Longer than it is tried as a fast call, of whose cancellation the workflow hears only afterwards.
+    world.faults.fail("db.claim", Unreachable("the database is down"), times=5)
+    hang = world.faults.hang("db.claim", when="after")
+    handle = await world.innkeeper.uninstall("cancel-early")
+    async with asyncio.timeout(30):
+        await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    result = await failed(handle)
+    assert (result.outcome, (await world.row("cancel-early")).status) == (Outcome.CANCELLED, Status.RUNNING)
+    assert await world.storage("cancel-early") == ["deployed"]

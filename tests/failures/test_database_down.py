@@ -35,7 +35,7 @@ async def test_meanwhile_compensation_runs_on_and_the_operation_shows_the_cause(
     world.faults.fail("helm.upgrade.objects", ReleaseFailed("chart says no"))
     world.faults.fail("db.finish", DOWN, times=None)
     handle = await world.innkeeper.provision("db-shown", tenant="t1", plan="starter")
-    operation = Followed(world.client, handle)
+    operation = Followed(world, handle)
     told = await operation.until_step("prepare", StepState.UNDONE)
     assert next(event.detail for event in told.events if event.state is StepState.FAILED).startswith("chart says no")
     assert await operation.details() == "**release** failed: chart says no"
@@ -94,7 +94,7 @@ async def test_what_keeps_failing_leaves_the_workflow_open_to_cancellation(world
     world.faults.fail("db.claim", DOWN, times=None)
     handle = await world.innkeeper.provision("db-claim", tenant="t1", plan="starter")
     async with asyncio.timeout(20):
-        while await Followed(world.client, handle).retried() != {"claim": "the database is down"}:
+        while await Followed(world, handle).retried() != {"claim": "the database is down"}:
             await asyncio.sleep(0.05)
     assert await world.namespace("db-claim") is None
 
@@ -106,7 +106,7 @@ async def test_an_operation_that_was_overtaken_while_it_ran_says_so_and_hands_ov
     handle = await world.innkeeper.provision("db-overtaken", tenant="t1", plan="starter")
     await hang.reached.wait()
     waits = Request.of(Kind.UNINSTALL, "db-overtaken", request_id="db-overtaken-next")
-    await Followed(world.client, handle).take_next(waits)
+    await Followed(world, handle).take_next(waits)
     other = Request.of(Kind.STOP, "db-overtaken", request_id="db-overtaken-other")
     await world.database.claim(
         ClaimRequest(request=other, workflow_id="elsewhere", run_id="elsewhere", namespace="n", release="r")

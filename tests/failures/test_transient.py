@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from in_memory import World
 
 from innkeeper.model.errors import Forbidden, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
+from innkeeper.model.names import workflow_id_of
 
 
 @pytest.mark.parametrize("call", ["cluster.create", "cluster.list_objects", "helm.upgrade", "db.claim", "db.finish"])
@@ -36,3 +39,20 @@ async def test_a_database_that_refuses_for_a_while_keeps_no_row_in_transition(wo
     row = await world.row("refused-rows")
     assert (row.status, row.generation) == (Status.RUNNING, 1)
     assert world.faults.unplayed == []
+
+
+@pytest.mark.parametrize(("wish", "waited"), [(30, [30]), (86_400, [60]), (1, [])])
+async def test_a_fast_call_that_is_told_to_come_back_later_does_so_and_holds_no_worker_until_then(
+    world: World, wish: int, waited: list[int]
+) -> None:
+    name = f"later-{wish}"
+    world.faults.fail("db.claim", Unreachable("too many requests", retry_after=wish))
+    assert (await world.provisioned(name)).outcome is Outcome.DONE
+    assert world.faults.count("db.claim") == 2
+    history = await world.client.get_workflow_handle(workflow_id_of(name)).fetch_history()
+    timers = [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        for event in history.events
+        if event.HasField("timer_started_event_attributes")
+    ]
+    assert timers == [timedelta(seconds=seconds) for seconds in waited]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from desk import Desk
+from helm_stage import CHARTS, InMemory, OnKubernetes, Stage, Wish
 from supabase_lite import SupabaseLite
 
+from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
-from innkeeper.model.ports import Database
+from innkeeper.model.catalog import ChartRef
+from innkeeper.model.ports import Cluster, Database, Helm, Ref, Release
 
 
 @pytest.fixture(params=["memory", "supabase"])
@@ -34,3 +40,50 @@ async def database(backing: SupabaseLite | None) -> AsyncIterator[Database]:
 def desk(database: Database) -> Desk:
     """Requests of a tenant of their own."""
     return Desk(database)
+
+
+@pytest.fixture(params=["memory", "helm"])
+def standing_on(request: pytest.FixtureRequest) -> Addresses | None:
+    """What Helm stands on; None for memory."""
+    found: Addresses | None = request.getfixturevalue("addresses") if request.param == "helm" else None
+    return found
+
+
+@pytest.fixture
+async def stage(standing_on: Addresses | None) -> AsyncIterator[Stage]:
+    """Helm's contract's stage, in memory or real."""
+    if standing_on is None:
+        yield InMemory()
+        return
+    async with await KubernetesCluster.connect(standing_on.kubeconfig, standing_on.context) as cluster:
+        yield OnKubernetes(cluster, standing_on)
+
+
+@pytest.fixture
+def helm(stage: Stage) -> Helm:
+    return stage.helm
+
+
+@pytest.fixture
+def cluster(stage: Stage) -> Cluster:
+    return stage.cluster
+
+
+@pytest.fixture
+async def namespace(cluster: Cluster) -> AsyncIterator[str]:
+    name = f"inn-{secrets.token_hex(4)}"
+    made = await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
+
+
+@pytest.fixture
+def wish(namespace: str) -> Wish:
+    """What is wanted of the release, by a chart's name and a mark."""
+
+    def wanted(chart: str = "room", mark: str = "m1", **more: Any) -> Release:
+        values = more.pop("values", {})
+        chart_ref = ChartRef(path=str(CHARTS / chart))
+        return Release(name="acme", namespace=namespace, chart=chart_ref, values=values, mark=mark, **more)
+
+    return wanted

@@ -46,7 +46,7 @@ async def test_a_claim_tells_the_status_and_the_plan_that_it_met(desk: Desk, sta
 
 async def test_a_refused_claim_met_nothing(desk: Desk) -> None:
     await desk.settle(Status.PURGED)
-    claim = await desk.claim(Kind.REPAIR)
+    claim = await desk.claim(Kind.START)
     assert (claim.verdict, claim.found, claim.former_plan) == (Verdict.ILLEGAL, None, None)
 
 

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 from fake_helm import SECRET, WISH, command, fake_helm, files_with, noted
 
-from innkeeper.gateways.helm import find_helm
+from innkeeper.gateways.helm import HelmCommand, find_helm
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import Permanent, ReleaseFailed
 from innkeeper.model.manifests import read_yaml
 
 Fake = Callable[..., Path]
+
+
+def is_there(path: Path) -> bool:
+    return path.exists()
 
 
 @pytest.fixture
@@ -64,11 +68,12 @@ async def test_a_child_sees_none_of_the_workers_secrets(fake: Fake, tmp_path: Pa
 
 
 async def test_cluster_namespace_and_identity_are_always_said(fake: Fake, tmp_path: Path) -> None:
-    helm = command(fake("note('argv', sys.argv[1:])"), as_user=lambda namespace: f"{namespace}:helm")
+    helm = command(fake("note('argv', sys.argv[1:])"))
+    user = "innkeeper:inn-acme:1:0a"
     for act in (
-        helm.upgrade(WISH.model_copy(update={"keep_volumes": True}), limit=59.2),
-        helm.rollback("acme", "inn-acme", 3, limit=60),
-        helm.uninstall("acme", "inn-acme", limit=60),
+        helm.upgrade(WISH.model_copy(update={"keep_volumes": True}), limit=59.2, acting_as=user),
+        helm.rollback("acme", "inn-acme", 3, limit=60, acting_as=user),
+        helm.uninstall("acme", "inn-acme", limit=60, acting_as=user),
     ):
         await act
         argv = (await noted(tmp_path, "argv")).strip("[]").replace("'", "").split(", ")
@@ -80,9 +85,32 @@ async def test_cluster_namespace_and_identity_are_always_said(fake: Fake, tmp_pa
             "--kube-context",
             "here",
             "--kube-as-user",
-            "inn-acme:helm",
+            user,
         ]
         assert "60s" in argv
+
+
+async def test_without_a_user_helm_acts_as_the_worker_itself(fake: Fake, tmp_path: Path) -> None:
+    await command(fake("note('argv', sys.argv[1:])")).uninstall("acme", "inn-acme", limit=60)
+    assert "--kube-as-user" not in await noted(tmp_path, "argv")
+
+
+async def test_in_a_pod_helm_gets_a_kubeconfig_without_a_secret_which_goes_with_the_worker(
+    fake: Fake, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(SECRET)
+    environment = {"PATH": os.environ["PATH"], "KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+    act = "file = sys.argv[sys.argv.index('--kubeconfig') + 1]\nnote('where', file)\nnote('content', open(file).read())"
+    helm = HelmCommand(binary=fake(act), kubeconfig=None, environment=environment, account=tmp_path)
+    await helm.uninstall("acme", "inn-acme", limit=60, acting_as="innkeeper:inn-acme:1:0a")
+    content = read_yaml(await noted(tmp_path, "content"))
+    assert isinstance(content, dict)
+    assert content["clusters"][0]["cluster"]["server"] == "https://[fd00::1]:6443"
+    assert content["users"][0]["user"] == {"tokenFile": str(tmp_path / "token")}
+    where = Path(await noted(tmp_path, "where"))
+    assert is_there(where)
+    del helm
+    assert not is_there(where)
 
 
 @pytest.mark.parametrize(

@@ -3,79 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from helm_stage import LIMIT, PATIENCE, InMemory, OnKubernetes, Stage, gone, history, live, settle, states
+from helm_stage import CHARTS, LIMIT, PATIENCE, Stage, Wish, gone, history, live, settle, states
 
-from innkeeper.embedded.options import Addresses
 from innkeeper.gateways import memory_charts
-from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model import release as releases
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import BadInput, Conflict, NotOurs, Pending, ReleaseFailed
-from innkeeper.model.ports import Cluster, Helm, Ref, Release
+from innkeeper.model.ports import Cluster, Helm, Ref
 from innkeeper.model.release import State
 
-CHARTS = Path(__file__).parents[1] / "data" / "charts" / "memory"
 OWNER = "meta.helm.sh/release-name"
-
-
-@pytest.fixture(params=["memory", "helm"])
-def standing_on(request: pytest.FixtureRequest) -> Addresses | None:
-    """What Helm stands on; None for memory."""
-    found: Addresses | None = request.getfixturevalue("addresses") if request.param == "helm" else None
-    return found
-
-
-@pytest.fixture
-async def stage(standing_on: Addresses | None) -> AsyncIterator[Stage]:
-    if standing_on is None:
-        yield InMemory()
-        return
-    async with await KubernetesCluster.connect(standing_on.kubeconfig, standing_on.context) as cluster:
-        yield OnKubernetes(cluster, standing_on)
-
-
-@pytest.fixture
-def helm(stage: Stage) -> Helm:
-    return stage.helm
-
-
-@pytest.fixture
-def cluster(stage: Stage) -> Cluster:
-    return stage.cluster
-
-
-@pytest.fixture
-async def namespace(cluster: Cluster) -> AsyncIterator[str]:
-    name = f"inn-{secrets.token_hex(4)}"
-    made = await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
-
-
-Wish = Callable[..., Release]
-
-
-@pytest.fixture
-def wish(namespace: str) -> Wish:
-    def wanted(chart: str = "room", mark: str = "m1", **more: Any) -> Release:
-        values = more.pop("values", {})
-        chart_ref = ChartRef(path=str(CHARTS / chart))
-        return Release(name="acme", namespace=namespace, chart=chart_ref, values=values, mark=mark, **more)
-
-    return wanted
 
 
 async def test_helm_says_its_version(helm: Helm) -> None:
     assert (await helm.version()).startswith("v3.")
 
 
-@pytest.mark.parametrize("chart", ["room", "hooked", "slow", "claims", "refused", "unknown"])
+@pytest.mark.parametrize("chart", ["room", "hooked", "slow", "claims", "refused", "outside", "wide", "unknown"])
 async def test_both_charts_of_a_name_render_the_same(helm: Helm, wish: Wish, chart: str) -> None:
     wanted = wish(chart, values={"replicas": 2, "note": "yes: 1e3 – \U0001f600"})
     rendered = await helm.template(wanted, limit=LIMIT)

@@ -119,7 +119,7 @@ async def test_fifty_watches_share_their_connections(
         assert max(took) < 5
         assert not any(watch.objects() for watch in watches[25:])
         # A stream a kind, and what the lists at the entries were made through.
-        assert len(proxy._connections) <= 8 + 16
+        assert proxy.open <= 8 + 16
 
 
 async def test_a_change_reaches_a_watch_in_a_moment(

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)", re.MULTILINE)
+PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^\s;]+)", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +67,12 @@ def test_a_worker_runs_the_versions_that_were_tested(lock: str, root: Path) -> N
     tested = pins(root / "requirements/dev.txt")
     shipped = pins(root / f"requirements/{lock}.txt")
     assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}
+
+
+@pytest.mark.parametrize("lock", ["dev", "image", "worker"])
+def test_an_extra_that_a_dependency_asks_for_is_pinned_with_it(lock: str, root: Path) -> None:
+    """Without it pip tries the newest release of `coverage[toml]`, finds it not pinned, and nothing installs."""
+    text = (root / f"requirements/{lock}.txt").read_text()
+    pinned = set(re.findall(r"^([a-z0-9._-]+(?:\[[a-z0-9,-]+\])?)==", text, flags=re.MULTILINE))
+    assert any("[" in name for name in pinned)
+    assert not {name.partition("[")[0] for name in pinned if "[" in name} & pinned

@@ -207,3 +207,31 @@ def test_the_namespace_of_what_ran_or_was_stopped_is_not_made_anew(kind: Kind, f
     assert work_of(request(kind), row(), lost).resident is resident
     settled = Claim(verdict=Verdict.CLAIMED, former=former, found=former)
     assert work_of(request(kind), row(), settled).resident is (resident and kind is not Kind.REPAIR)
+
+
+def test_who_comes_after_a_lost_upgrade_knows_the_revision_that_was_ready() -> None:
+    claim = Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.UPGRADING)
+    assert work_of(request(Kind.REPAIR), row(revision=4), claim).former_revision == 4
+    claim = Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.STARTING)
+    assert work_of(request(Kind.REPAIR), row(revision=4), claim).former_revision is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "former", "found", "resident"),
+    [
+        (Kind.UPGRADE, Status.RUNNING, Status.RUNNING, True),
+        (Kind.START, Status.STOPPED, Status.STOPPED, True),
+        (Kind.START, Status.ERROR, Status.ERROR, False),
+        (Kind.PROVISION, Status.UNINSTALLED, Status.UNINSTALLED, False),
+        (Kind.PROVISION, None, None, False),
+        (Kind.REPAIR, Status.RUNNING, Status.RUNNING, False),
+        (Kind.REPAIR, Status.STOPPED, Status.STARTING, True),
+        (Kind.REPAIR, Status.RUNNING, Status.UPGRADING, True),
+        (Kind.REPAIR, Status.ERROR, Status.PROVISIONING, False),
+    ],
+)
+def test_a_namespace_with_a_customers_data_is_made_anew_only_where_that_is_asked_for(
+    kind: Kind, former: Status | None, found: Status | None, resident: bool
+) -> None:
+    claim = Claim(verdict=Verdict.CLAIMED, former=former, found=found)
+    assert work_of(request(kind), row(), claim).resident is resident

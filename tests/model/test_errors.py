@@ -64,3 +64,9 @@ def test_a_long_value_is_shown_from_its_beginning(length: int, shown: int) -> No
     told = BadInput("name", "x" * length, "is too long", fix="shorten it").cause.message
     end = "'" if shown == length else "..."
     assert told == f"name: '{'x' * shown}{end} is too long."
+
+
+def test_bad_input_keeps_its_words_when_it_crosses_temporal() -> None:
+    told = BadInput("choice", "skip", "is no answer to ready-1", fix="use one of: retry, abort")
+    again = BadInput.of(told.cause)
+    assert (again.cause, str(again), again.field) == (told.cause, str(told), "choice")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import ValidationError
 
 from innkeeper.model.errors import BadInput, Cause
 from innkeeper.model.instance import Kind
-from innkeeper.model.messages import Request
+from innkeeper.model.messages import Choice, Question, Request
 
 
 def ask(kind: Kind = Kind.PROVISION, name: str = "acme", **changed: str | None) -> Request:
@@ -66,3 +68,31 @@ def test_only_provision_and_upgrade_take_a_plan() -> None:
 
 def test_a_digest_is_short_enough_for_a_row() -> None:
     assert len(ask().digest) == 32
+
+
+def test_a_question_says_what_cannot_go_on_and_what_each_answer_does() -> None:
+    def question(*, undo: bool) -> Question:
+        choices = list(Choice) if undo else [Choice.RETRY, Choice.ABORT]
+        cause, now = Cause(code="x", message="x"), datetime.now(UTC)
+        return Question(
+            id="release-1",
+            step="release",
+            undo=undo,
+            cause=cause,
+            choices=choices,
+            asked_at=now,
+            answer_by=now,
+            otherwise=Choice.ABORT,
+        )
+
+    assert [question(undo=undo).headline for undo in (False, True)] == [
+        "release cannot go on",
+        "the undo of release keeps failing",
+    ]
+    assert [question(undo=undo).meaning(Choice.RETRY) for undo in (False, True)] == [
+        "try the step again",
+        "try the undo again",
+    ]
+    for undo in (False, True):
+        asked = question(undo=undo)
+        assert len({asked.meaning(choice) for choice in asked.choices}) == len(asked.choices)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from revisions import LIMIT, NOW, YOUNG, history, revision
 
-from innkeeper.model.manifests import Manifest
-from innkeeper.model.ports import Ref
 from innkeeper.model.release import (
     Action,
     Ambiguous,
@@ -28,46 +27,12 @@ from innkeeper.model.release import (
     decide,
     decide_undo,
     decide_uninstall,
-    described,
+    is_in_flight,
     is_settled,
-    objects_of,
-    pack,
     running_revision,
-    strays,
-    wish_of,
 )
 
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-LIMIT = 60.0
-OLD = NOW - timedelta(seconds=600)
-YOUNG = NOW - timedelta(seconds=20)
 WAIT = Wait(41.0, "")
-
-
-def revision(
-    version: int, state: str, mark: str = "m", changed: datetime = OLD, manifest: str = "", said: str | None = None
-) -> Revision:
-    """A stored revision; `said` is Helm's description, None: that of one which an operation made."""
-    description = described(mark) if said is None else said
-    return Revision(
-        release="acme",
-        namespace="inn-acme",
-        version=version,
-        state=State(state),
-        mark=mark,
-        changed=changed,
-        secret=f"sh.helm.release.v1.acme.v{version}",
-        packed=pack({"manifest": manifest, "info": {"description": description}}),
-    )
-
-
-def history(*states: str) -> list[Revision]:
-    """One revision a state, the first as number 1; ``state:mark`` has another mark, ``state!`` was just written."""
-    found = []
-    for version, text in enumerate(states, start=1):
-        state, _, mark = text.rstrip("!").partition(":")
-        found.append(revision(version, state, mark or "m", YOUNG if text.endswith("!") else OLD))
-    return found
 
 
 def without_words(action: Action | UninstallAction | UndoAction) -> object:
@@ -214,6 +179,34 @@ def test_what_runs_is_the_newest_deployed_revision() -> None:
     assert running_revision(history("failed", "superseded")) is None
 
 
+@pytest.mark.parametrize(
+    ("states", "action"),
+    [
+        (("pending-install!",), UninstallThenInstall()),
+        (("deployed", "pending-upgrade!"), RollbackThenUpgrade(1)),
+        (("deployed", "pending-rollback!"), RollbackThenUpgrade(1)),
+        (("deployed", "uninstalling!"), UninstallThenInstall()),
+        (("deployed",), Nothing()),
+        ((), Install()),
+    ],
+)
+def test_who_is_alone_waits_for_nobody(states: tuple[str, ...], action: Action) -> None:
+    assert decide(history(*states), "m", NOW, LIMIT, alone=True) == action
+
+
+def test_who_is_alone_uninstalls_and_takes_back_at_once() -> None:
+    pending = history("deployed", "pending-upgrade:new!")
+    assert decide_uninstall(pending, NOW, LIMIT, alone=True) == Uninstall()
+    assert decide_undo(pending, 1, NOW, LIMIT, alone=True) == Rollback(1)
+    assert decide_undo(pending, None, NOW, LIMIT, alone=True) == Uninstall()
+
+
+def test_only_the_newest_revision_shows_a_helm_at_work() -> None:
+    assert is_in_flight(history("deployed", "pending-upgrade"))
+    assert not is_in_flight(history("pending-upgrade", "deployed"))
+    assert not is_in_flight([])
+
+
 STATES = st.sampled_from([state.value for state in State])
 HISTORIES = st.lists(STATES.flatmap(lambda state: st.sampled_from([state, f"{state}!", f"{state}:other"])), max_size=6)
 
@@ -239,46 +232,6 @@ def test_nothing_is_done_while_a_helm_may_be_alive(states: list[str]) -> None:
     live = bool(revisions) and revisions[-1].state.in_flight and revisions[-1].changed == YOUNG
     assert isinstance(decide(revisions, "m", NOW, LIMIT), Wait) == live
     assert isinstance(decide_uninstall(revisions, NOW, LIMIT), Wait) == live
-
-
-BY_HAND = "Upgrade complete"
-
-
-@pytest.mark.parametrize(
-    ("said", "wish"),
-    [
-        ([None], "m"),
-        (["Install complete"], ""),
-        ([None, BY_HAND], ""),
-        ([None, BY_HAND, None], "m"),
-        ([None, BY_HAND, "Rollback to 1"], "m"),
-        ([None, BY_HAND, "Rollback to 2"], ""),
-        ([None, BY_HAND, "Rollback to 1", "Rollback to 3"], "m"),
-        ([None, "Rollback to 7"], ""),
-        ([None, "Rollback to 2"], ""),
-        ([None, "Rollback to 1 or so"], ""),
-    ],
-)
-def test_a_label_is_believed_only_of_what_an_operation_made(said: list[str | None], wish: str) -> None:
-    revisions = [revision(version, "superseded", said=words) for version, words in enumerate(said, start=1)]
-    assert wish_of(revisions[-1], revisions) == wish
-
-
-def test_what_somebody_upgraded_by_hand_is_upgraded_to_the_wish() -> None:
-    revisions = [revision(1, "superseded"), revision(2, "deployed", said=BY_HAND)]
-    assert decide(revisions, "m", NOW, LIMIT) == Upgrade()
-
-
-def test_an_undo_goes_back_to_what_somebody_made_by_hand_once() -> None:
-    revisions = [revision(1, "superseded"), revision(2, "superseded", said=BY_HAND), revision(3, "deployed", "other")]
-    assert decide_undo(revisions, 2, NOW, LIMIT) == Rollback(2)
-    back = [*revisions[:2], revision(3, "superseded", "other"), revision(4, "deployed", said="Rollback to 2")]
-    assert decide_undo(back, 2, NOW, LIMIT) == Nothing()
-
-
-def test_an_undo_does_not_take_somebodys_upgrade_for_the_revision_before_it() -> None:
-    revisions = [revision(1, "superseded"), revision(2, "deployed", said=BY_HAND)]
-    assert decide_undo(revisions, 1, NOW, LIMIT) == Rollback(1)
 
 
 def done(revisions: list[Revision], action: Action) -> list[Revision]:
@@ -344,39 +297,3 @@ def test_from_any_history_one_action_leads_to_no_release(states: list[str]) -> N
     assert (action == Nothing()) == (not revisions)
     if revisions:
         assert decide_uninstall(undone(revisions, action), NOW, LIMIT) == Nothing()
-
-
-def config_map(name: str, annotations: str = "") -> str:
-    return f"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}{annotations}}}\n"
-
-
-CLAIM = "---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: files}\nspec: {}\n"
-KEPT = config_map("kept", ", annotations: {helm.sh/resource-policy: keep}")
-
-
-def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_holds_data() -> None:
-    revisions = [
-        revision(1, "deployed", manifest=config_map("both") + config_map("oldest") + CLAIM + KEPT),
-        revision(2, "failed", manifest=config_map("both") + config_map("older")),
-        revision(3, "failed", manifest=config_map("both") + config_map("new")),
-    ]
-    assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
-    assert strays(reversed(revisions)) == strays(revisions)
-    assert strays(revisions[:2]) == (Ref("v1", "ConfigMap", "oldest"),)
-    assert strays(revisions[:1]) == ()
-    assert strays([]) == ()
-
-
-@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "PersistentVolume", "Namespace"])
-def test_what_may_hold_data_is_no_stray_although_its_chart_forgot_to_keep_it(kind: str) -> None:
-    manifest = f"---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n"
-    assert strays([revision(1, "deployed", manifest=manifest), revision(2, "failed")]) == ()
-
-
-def test_a_revisions_objects_are_named_as_rendered() -> None:
-    elsewhere: Manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}
-    manifest = f"{config_map('a')}---\n{elsewhere}\n"
-    assert objects_of(revision(1, "deployed", manifest=manifest)) == (
-        Ref("v1", "ConfigMap", "a"),
-        Ref("v1", "Pod", "p", "n"),
-    )

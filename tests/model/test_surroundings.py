@@ -93,8 +93,22 @@ def test_around_a_release_is_what_the_plan_asks_for(told: dict[str, Any], made: 
 
 
 def test_what_is_around_is_taken_away_in_the_order_opposite_to_its_making() -> None:
-    made = [(each["apiVersion"], each["kind"]) for each in surroundings.around(WORK, plan(**SIZES, **DEFAULTS))]
-    assert list(surroundings.KINDS) == made[::-1]
+    made = [*surroundings.around(WORK, plan(**SIZES, **DEFAULTS)), surroundings.release_binding(WORK)]
+    assert list(surroundings.KINDS) == [(each["apiVersion"], each["kind"]) for each in reversed(made)]
+
+
+def test_nobodys_helm_may_write_before_an_attempt_takes_the_binding() -> None:
+    assert surroundings.release_binding(WORK) == {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": inside("innkeeper-release"),
+        "roleRef": {
+            "kind": "ClusterRole",
+            "apiGroup": "rbac.authorization.k8s.io",
+            "name": "innkeeper-release",
+        },
+        "subjects": [],
+    }
 
 
 @pytest.mark.parametrize(("data", "labels"), [(True, {"innkeeper.dev/data": "true"}), (False, {})])

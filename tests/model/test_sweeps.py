@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import Request
-from innkeeper.model.names import check_request_id
+from innkeeper.model.names import LONGEST_NAME, check_request_id
 from innkeeper.model.sweeps import MOST_NAMED, Look, Swept, is_lost, repair_of
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,3 +92,8 @@ def test_no_more_are_named_than_a_person_reads() -> None:
         Swept.plus, (Look(f"i{n}", asked=n % 2 == 0, failure="" if n % 2 == 0 else "x").swept for n in range(60))
     )
     assert (many.asked, many.failed, len(many.repairs), len(many.failures)) == (30, 30, 20, 20)
+
+
+def test_the_longest_name_still_makes_a_request_id() -> None:
+    longest = row(name="a" * LONGEST_NAME, generation=10**18)
+    assert check_request_id(repair_of(longest).request_id)

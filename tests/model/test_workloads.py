@@ -269,6 +269,9 @@ def test_what_another_object_decides_over_is_not_rolled_back() -> None:
     [
         (made("Deployment", {"replicas": 2}), None, True),
         (made("ConfigMap", {}), None, True),
+        (made("ConfigMap", {}), {"kind": "ConfigMap"}, False),
+        (made("StatefulSet", {"replicas": 1}), made("StatefulSet", {"replicas": 0}), True),
+        (made("Job", {"replicas": 1}), made("Job", {"replicas": 0}), False),
         (made("Deployment", {"replicas": 2}), made("Deployment", {"replicas": 0}), True),
         (made("Deployment", {"replicas": 2}), made("Deployment", {"replicas": 1}), False),
         (made("Deployment", {"replicas": 0}), made("Deployment", {"replicas": 0}), False),

@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from innkeeper.client import Innkeeper
+from innkeeper.embedded import demo_proof as proof
 from innkeeper.embedded.options import Addresses
+from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.model import fence
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
+from innkeeper.model.ports import Ref
 
 
 def closed_port() -> int:
@@ -115,3 +119,28 @@ async def test_a_killed_workers_operation_is_carried_on_by_the_next_and_a_stoppe
     second.terminate()
     assert await asyncio.wait_for(second.wait(), 30) == 0
     assert "Traceback" not in (tmp_path / "worker.log").read_text()
+
+
+async def test_a_worker_killed_while_its_helm_runs_is_replaced_by_one_that_recovers_the_release_at_once(
+    addresses: Addresses, platform_env: dict[str, str], tmp_path: Path, cluster: KubernetesCluster
+) -> None:
+    innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
+    first = await spawn(platform_env, tmp_path)
+    handle = await innkeeper.provision("cut-off", tenant="t1", plan="held")
+    async with asyncio.timeout(60):
+        while await cluster.get(Ref("batch/v1", "Job", "cut-off-before", "inn-cut-off")) is None:
+            await asyncio.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    await first.wait()
+    binding = await cluster.get(fence.binding_ref("inn-cut-off"))
+    await cluster.patch(Ref("v1", "Node", "node-1"), {"metadata": {"labels": {"worker-killed": "open"}}})
+    second = await spawn(platform_env, tmp_path)
+    result = await asyncio.wait_for(handle.result(), 180)
+    assert (result.outcome, result.status) == (Outcome.DONE, Status.RUNNING)
+    assert await proof.deployed(cluster, "cut-off") == [1]
+    after = await cluster.get(fence.binding_ref("inn-cut-off"))
+    assert binding is not None
+    assert after is not None
+    assert None is not fence.holder_of(binding) != fence.holder_of(after)
+    second.terminate()
+    assert await asyncio.wait_for(second.wait(), 30) == 0

@@ -112,3 +112,9 @@ def test_relative_chart_paths_count_from_the_catalogs_folder() -> None:
     (folder / "c.yaml").write_text("plans: {a: {chart: {path: charts/x}}}")
     path = load_catalog(folder / "c.yaml").plans["a"].chart.path
     assert path == str(folder.resolve() / "charts/x")
+
+
+@pytest.mark.parametrize("seconds", [-1, 86_401])
+def test_a_sweep_is_asked_for_between_never_and_once_a_day(seconds: int) -> None:
+    with pytest.raises(BadInput, match=f"sweep_every: {seconds} is wrong"):
+        Settings.load(sweep_every=seconds)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from in_memory import World
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client
 
 from innkeeper.client import OperationHandle
 from innkeeper.model.errors import OperationFailed
@@ -41,8 +42,9 @@ async def failed(handle: OperationHandle) -> OperationResult:
 class Followed:
     """One operation from outside: its query, its details in Temporal's UI, its updates."""
 
-    def __init__(self, client: Client, handle: OperationHandle) -> None:
-        self._workflow = client.get_workflow_handle(workflow_id_of(handle.instance), run_id=handle.run_id)
+    def __init__(self, world: World, handle: OperationHandle) -> None:
+        self._workflow = world.client.get_workflow_handle(workflow_id_of(handle.instance), run_id=handle.run_id)
+        self._environment = world.environment
 
     async def progress(self) -> Progress:
         """What the operation says of itself."""
@@ -60,8 +62,12 @@ class Followed:
         """What it says once a step has come to a state."""
         return await self.until(lambda told: any((event.step, event.state) == (step, state) for event in told.events))
 
+    async def skip(self, time: timedelta) -> None:
+        """Let time pass for an operation that was started with time skipping disabled."""
+        await self._environment.fast_forward(self._workflow, time)
+
     async def question(self) -> Question:
-        """What it asks, once it is parked."""
+        """What it asks, once it is parked; where time is skipped nobody can answer before the deadline does."""
         told = await self.until(lambda told: told.question is not None)
         assert told.question is not None
         return told.question

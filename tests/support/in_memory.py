@@ -34,15 +34,20 @@ from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
 from innkeeper.model.ports import Helm, Manifest, Ref
 from innkeeper.model.release import Revision, revisions_of, storage_labels
-from innkeeper.worker import activities, compose
+from innkeeper.worker import activities, compose, settle_in
 
 FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.transferProcessorMaxPollRPS=2000",
+    # A workflow task that fails is reported at once; the five failures that a real server waits for take a minute.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
 )
 
 OPERATORS = "innkeeper-system"
+
+QUICK = {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600}
+"""Deadlines for tests that wait until a step's is over, retry after retry."""
 
 CATALOG = {
     "plans": {
@@ -63,6 +68,28 @@ CATALOG = {
             "quota": {"pods": 2},
             "on_upgrade_failure": "park",
         },
+        "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
+        "patient": {"chart": {"path": "room"}, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
+        "instant": {"chart": {"path": "room"}, "deadlines": {**QUICK, "release": 0.5}},
+        "prompt": {
+            "chart": {"path": "room"},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "quota": {"pods": 20},
+            "deadlines": QUICK,
+        },
+        "prompt-more": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+        },
+        "prompt-careful": {
+            "chart": {"path": "room"},
+            "values": {"replicas": 3},
+            "secrets": [{"name": "credentials", "generate": {"password": 24}}],
+            "deadlines": QUICK,
+            "on_upgrade_failure": "park",
+        },
         "broken": {"chart": {"path": "broken"}},
     }
 }
@@ -74,6 +101,43 @@ def caller() -> str:
         return "test"
     info = activity.info()
     return f"{(info.workflow_id or '').removeprefix(names.WORKFLOW_PREFIX)} {info.activity_type}"
+
+
+WRITES = ("create", "apply", "patch", "delete", "upgrade", "rollback", "uninstall", "claim", "finish")
+"""The gateways' calls that change something."""
+
+
+class Watched(Faults):
+    """Faults that can be aimed at a step, and an eye on operations that change one instance at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__(caller)
+        self.runs: dict[str, list[str]] = {}
+        """The runs that changed an instance, in turn: one that is there twice was interrupted by another."""
+        self.overlaps: list[str] = []
+        """Changes that began while another run's was in flight."""
+        self._in_flight: dict[str, list[str]] = {}
+
+    @contextlib.asynccontextmanager
+    async def around(self, call: str) -> AsyncIterator[None]:
+        """Wrap one effect."""
+        instance, _, step = self.caller().partition(" ")
+        # A check changes nothing: what it creates is a dry run.
+        if call.rpartition(".")[2] not in WRITES or step in ("", "check"):
+            async with super().around(call):
+                yield
+            return
+        run = activity.info().workflow_run_id or ""
+        turns, in_flight = self.runs.setdefault(instance, []), self._in_flight.setdefault(instance, [])
+        if turns[-1:] != [run]:
+            turns.append(run)
+        self.overlaps += [f"{instance} {step} {call}" for other in in_flight if other != run]
+        in_flight.append(run)
+        try:
+            async with super().around(call):
+                yield
+        finally:
+            in_flight.remove(run)
 
 
 class Written(dict[str, Instance]):
@@ -99,7 +163,7 @@ class World:
 
     client: Client
     environment: WorkflowEnvironment
-    faults: Faults = field(default_factory=lambda: Faults(caller))
+    faults: Watched = field(default_factory=Watched)
     cached_workflows: int = 1000
     """How many workflows a worker remembers; with 0 each task replays all of its history."""
 
@@ -111,20 +175,21 @@ class World:
         self.database.rows = self.written
         self.innkeeper = Innkeeper(self.client, self.database)
 
-    def steps(self, helm: Helm | None = None) -> list[Callable[..., Any]]:
-        """Every activity over this world, or with another Helm."""
+    def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
+        """Every activity over this world, or with another Helm that finds its charts in a folder."""
         return activities(
             cluster=self.cluster,
             helm=helm or self.helm,
             database=self.database,
             desk=TemporalDesk(self.client, TASK_QUEUE),
-            catalog=catalog.parse(CATALOG, folder=""),
+            catalog=catalog.parse(CATALOG, folder=charts),
             operator_namespace=OPERATORS,
         )
 
-    def worker(self, helm: Helm | None = None) -> Worker:
+    def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:
         """A worker over this world; it works while it is entered."""
-        return compose(self.client, self.steps(helm), task_queue=TASK_QUEUE, max_cached_workflows=self.cached_workflows)
+        steps = self.steps(helm, charts=charts)
+        return compose(self.client, steps, task_queue=TASK_QUEUE, max_cached_workflows=self.cached_workflows)
 
     async def end(self) -> None:
         """Let nothing hang and nothing run any more."""
@@ -229,6 +294,6 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 async def fresh_world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
     """A world without a worker; what still runs in it at the end is terminated."""
     world = World(environment.client, environment)
-    await world.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATORS}})
+    await settle_in(world.cluster, OPERATORS)
     yield world
     await world.end()

@@ -1,4 +1,4 @@
-"""A TCP proxy that plays what networks do: refuse, reset, stall, or cut the answer after the request went through.
+"""A TCP proxy that plays what networks do: refuse, reset, stall, vanish, lose connections, or cut the answer.
 
 async with Proxy("127.0.0.1", 54321) as proxy:
     proxy.fault = Fault.CUT_ANSWER  # from now on, for new data on every connection
@@ -28,12 +28,15 @@ class Fault(Enum):
 
 
 class Proxy:
-    """Forwards from a port of its own to `host:port`. The port stays the same through `refuse` and `accept`."""
+    """Forwards from a port of its own to `host:port`; the port stays the same, whatever is played."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._far = (host, port)
+        self.far = (host, port)
+        """Where new connections lead."""
         self._server: asyncio.Server | None = None
+        self._hole: list[socket.socket] = []
         self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+        self._lost: list[asyncio.StreamWriter] = []
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._fault = Fault.NONE
@@ -52,6 +55,11 @@ class Proxy:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def open(self) -> int:
+        """How many connections stand, lost ones not counted."""
+        return len(self._connections)
+
+    @property
     def fault(self) -> Fault:
         return self._fault
 
@@ -65,16 +73,32 @@ class Proxy:
 
     async def accept(self) -> None:
         """Accept connections."""
+        for stuffed in self._hole:
+            stuffed.close()
+        self._hole.clear()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
         """Reset all connections and refuse new ones until `accept`."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
+        self._close()
         self.reset()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def vanish(self) -> None:
+        """Be gone as a host is whose packets are dropped, until `accept`: nobody is refused, nobody gets through.
+
+        What is connected stays so; stall or lose it as you need.
+        """
+        self._close()
+        self._hole = _black_hole(self.port)
+
+    def lose(self) -> None:
+        """Forget all connections without a word: both ends think that they are open, and nothing ever passes again."""
+        for task, writers in self._connections.items():
+            self._lost += writers
+            task.cancel()
+        self._connections.clear()
 
     def reset(self) -> None:
         """Reset all connections; new ones are welcome."""
@@ -83,6 +107,11 @@ class Proxy:
                 _reset(writer)
             task.cancel()
 
+    def _close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
     async def __aenter__(self) -> Self:
         await self.accept()
         return self
@@ -90,6 +119,10 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for stuffed in self._hole:
+            stuffed.close()
+        for writer in self._lost:
+            _reset(writer)
         await self.refuse()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,13 +133,13 @@ class Proxy:
             try:
                 if self._fault is Fault.RESET:
                     return
-                far_reader, far_writer = await asyncio.open_connection(*self._far)
+                far_reader, far_writer = await asyncio.open_connection(*self.far)
                 self._connections[task] = (writer, far_writer)
                 await asyncio.gather(
                     self._pump(reader, far_writer, is_answer=False), self._pump(far_reader, writer, is_answer=True)
                 )
             finally:
-                for open_writer in self._connections.pop(task):
+                for open_writer in self._connections.pop(task, ()):
                     _reset(open_writer)
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_answer: bool) -> None:
@@ -126,3 +159,15 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     if connection is not None and not writer.transport.is_closing():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+def _black_hole(port: int) -> list[socket.socket]:
+    """Sockets that keep a port from answering: the kernel drops what comes to a listener whose queue is full."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(0)
+    filling = socket.socket()
+    filling.setblocking(False)
+    filling.connect_ex(("127.0.0.1", port))
+    return [filling, listener]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime
 
 from asking import ask
 
 from innkeeper.client import OperationHandle
 from innkeeper.model.errors import Answer, Forbidden, ReleaseFailed, Unreachable
-from innkeeper.model.instance import Kind
+from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import (
     DECIDE_UPDATE,
     NEXT_UPDATE,
@@ -28,6 +28,8 @@ from innkeeper.model.names import handover_id_of, workflow_id_of
 from innkeeper.model.ports import ClaimRequest
 
 from .conftest import World
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 Scenario = Callable[[World, str], Awaitable[str]]
 """Plays on an instance of the given name; answers the workflow ID whose last run is the one that is meant."""
@@ -315,29 +317,24 @@ async def purge_parked(world: World, name: str) -> str:
     return await over(await ask(world.client, Kind.PURGE, name))
 
 
-async def without_release(world: World, name: str) -> None:
-    """Somebody uninstalls the release by hand."""
-    await world.helm.uninstall(name, f"inn-{name}", limit=60)
-
-
 @scenario
 async def stop_without_a_release(world: World, name: str) -> str:
     await over(await provision(world, name))
-    await without_release(world, name)
+    await world.helm.uninstall(name, f"inn-{name}", limit=60)
     return await done(world, Kind.STOP, name)
 
 
 @scenario
 async def start_without_a_release(world: World, name: str) -> str:
     await stop_done(world, name)
-    await without_release(world, name)
+    await world.helm.uninstall(name, f"inn-{name}", limit=60)
     return await done(world, Kind.START, name)
 
 
 @scenario
 async def restart_without_a_release(world: World, name: str) -> str:
     await over(await provision(world, name))
-    await without_release(world, name)
+    await world.helm.uninstall(name, f"inn-{name}", limit=60)
     return await done(world, Kind.RESTART, name)
 
 
@@ -394,10 +391,7 @@ async def repair_of_what_is_purged(world: World, name: str) -> str:
 async def sweep_over_a_lost_stop(world: World, name: str) -> str:
     await over(await provision(world, name))
     await lost(world, Kind.STOP, name, "cluster.patch")
-    row = world.database.rows[name]
-    world.database.rows[name] = row.model_copy(update={"updated_at": row.updated_at - timedelta(hours=1)})
+    world.database.rows[name] = world.database.rows[name].model_copy(update={"updated_at": LONG_AGO})
     await world.client.execute_workflow(SWEEP_WORKFLOW, id=name, task_queue=TASK_QUEUE)
-    handle = await world.innkeeper.latest(name)
-    assert handle is not None
-    await over(handle)
+    await world.status_is(name, Status.STOPPED)
     return name

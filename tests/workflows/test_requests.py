@@ -72,7 +72,7 @@ async def test_a_busy_instance_says_what_runs_since_when(world: World) -> None:
     handle = await world.innkeeper.provision("busy", tenant="t1", plan="starter", request_id="busy-1")
     await hang.reached.wait()
     with pytest.raises(Busy, match=r"provision runs since .* \(request busy-1\)"):
-        await world.innkeeper.uninstall("busy")
+        await world.innkeeper.stop("busy")
     hang.release()
     assert (await handle.result()).outcome is Outcome.DONE
 

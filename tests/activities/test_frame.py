@@ -1,0 +1,138 @@
+"""An attempt that was frozen gives itself up when it goes on: by then another one may run elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from innkeeper.activities.frame import Frame
+from innkeeper.model.errors import Unreachable
+
+HERE = str(Path(__file__).parent)
+PATIENCE = 30.0
+HEARTBEAT = 1.0
+
+
+class Act(ActivityInboundInterceptor):
+    """An activity at the end of the chain of interceptors."""
+
+    def __init__(self, act: Callable[[], Awaitable[Any]]) -> None:
+        self._act = act
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await self._act()
+
+
+async def framed(act: Callable[[], Awaitable[Any]], heartbeat: float | None = HEARTBEAT, limit: float = 600) -> Any:
+    """How an attempt ends that is framed as a worker frames it."""
+    environment = ActivityEnvironment()
+    environment.info = dataclasses.replace(
+        environment.info,
+        heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
+        start_to_close_timeout=timedelta(seconds=limit),
+    )
+    asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
+    return await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
+
+
+async def test_an_attempt_that_blocked_its_worker_for_longer_than_its_heartbeats_may_take_gives_itself_up() -> None:
+    went_on = []
+
+    async def act() -> None:
+        await asyncio.sleep(0)
+        time.sleep(HEARTBEAT * 1.5)  # noqa: ASYNC251  # this is what must not be
+        await asyncio.sleep(PATIENCE)
+        went_on.append(True)
+
+    with pytest.raises(ApplicationError, match="was frozen") as given_up:
+        await framed(act)
+    assert (given_up.value.type, given_up.value.non_retryable) == ("Pending", False)
+    assert given_up.value.details[0].code == "Frozen"
+    assert went_on == []
+
+
+async def test_a_short_pause_is_none() -> None:
+    async def act() -> str:
+        for _ in range(3):
+            time.sleep(0.2)  # noqa: ASYNC251  # as a busy worker does
+            await asyncio.sleep(0.01)
+        return "done"
+
+    assert await framed(act, heartbeat=10) == "done"
+
+
+async def test_an_attempt_without_heartbeats_is_lost_to_nobody() -> None:
+    async def act() -> str:
+        time.sleep(0.1)  # noqa: ASYNC251  # nobody counts
+        await asyncio.sleep(0)
+        return "done"
+
+    assert await framed(act, heartbeat=None) == "done"
+
+
+async def test_an_attempt_that_ends_by_a_timeout_of_its_own_was_not_frozen() -> None:
+    async def act() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    with pytest.raises(ApplicationError, match=r"was not done within 0\.1 s") as late:
+        await framed(act, heartbeat=10, limit=0.2)
+    assert late.value.details[0].code == "Pending"
+
+
+CHILD = """
+import asyncio, os, sys
+from temporalio.exceptions import ApplicationError
+sys.path.insert(0, {folder!r})
+from test_frame import framed
+
+async def act():
+    print("works", flush=True)
+    await asyncio.sleep(600)
+
+try:
+    asyncio.run(framed(act))
+except ApplicationError as error:
+    print(error.details[0].code, flush=True)
+"""
+
+
+async def test_a_worker_that_is_stopped_and_goes_on_gives_its_attempts_up() -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD.format(folder=HERE), stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    try:
+        assert await asyncio.wait_for(child.stdout.readline(), PATIENCE) == b"works\n"
+        os.kill(child.pid, signal.SIGSTOP)
+        await asyncio.sleep(HEARTBEAT * 1.5)
+        os.kill(child.pid, signal.SIGCONT)
+        assert await asyncio.wait_for(child.stdout.readline(), PATIENCE) == b"Frozen\n"
+    finally:
+        child.kill()
+        await child.wait()
+
+
+@pytest.mark.parametrize(("wish", "kept"), [(7.0, 7), (86_400.0, 60), (0.0, None), (None, None)])
+async def test_a_parts_wish_to_be_left_alone_is_kept_for_a_minute_at_the_most(
+    wish: float | None, kept: int | None
+) -> None:
+    async def act() -> None:
+        raise Unreachable("too many requests", retry_after=wish)
+
+    with pytest.raises(ApplicationError) as told:
+        await framed(act)
+    assert told.value.next_retry_delay == (timedelta(seconds=kept) if kept else None)
+    assert (told.value.type, told.value.non_retryable) == ("Unreachable", False)

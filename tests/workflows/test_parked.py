@@ -1,0 +1,141 @@
+"""A parked operation is found, asks, takes each answer, and refuses what answers nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from following import Followed, failed
+
+from innkeeper.client import OperationHandle, Parked
+from innkeeper.model.errors import BadInput, Forbidden, ReleaseFailed
+from innkeeper.model.instance import Status
+from innkeeper.model.messages import Choice, Outcome, Question
+
+from .conftest import World
+
+
+async def stuck_undo(world: World, name: str, *, times: int | None) -> tuple[OperationHandle, Question]:
+    """A provision whose undo of the release is forbidden so many times."""
+    world.faults.fail(f"{name} release helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    world.faults.fail(f"{name} undo-release helm.uninstall", Forbidden("uninstall is forbidden"), times=times)
+    with world.environment.with_time_skipping_disabled():
+        handle = await world.innkeeper.provision(name, tenant="t1", plan="starter")
+    return handle, await Followed(world, handle).question()
+
+
+async def stuck_step(world: World, name: str) -> tuple[OperationHandle, Question]:
+    """An upgrade that asks before it is taken back."""
+    await world.provisioned(name)
+    with world.environment.with_time_skipping_disabled():
+        handle = await world.innkeeper.upgrade(name, plan="careful")
+    return handle, await Followed(world, handle).question()
+
+
+async def entries(world: World, *names: str) -> list[Parked]:
+    async with asyncio.timeout(20):
+        while True:
+            found = [each for each in await world.innkeeper.attention() if each.instance in names]
+            if len(found) == len(names):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_attention_names_every_parked_instance_until_it_is_answered(world: World) -> None:
+    undo, undo_question = await stuck_undo(world, "seen-undo", times=1)
+    step, step_question = await stuck_step(world, "seen-step")
+    first, second = await entries(world, "seen-undo", "seen-step")
+    assert (first.instance, first.kind, first.tenant, first.run_id) == ("seen-undo", "provision", "t1", undo.run_id)
+    assert (first.question, second.question) == (undo_question, step_question)
+    assert (second.kind, second.since) == ("upgrade", step_question.asked_at)
+    assert (await step.describe()).question == step_question
+    await world.innkeeper.decide("seen-undo", "retry", operator="ann")
+    await failed(undo)
+    await entries(world, "seen-step")
+    await world.innkeeper.decide("seen-step", "abort", operator="ann")
+    await failed(step)
+    await entries(world)
+
+
+async def test_an_undo_is_tried_again_when_an_operator_says_so(world: World) -> None:
+    handle, question = await stuck_undo(world, "undo-retry", times=1)
+    assert (question.undo, question.choices) == (True, [Choice.RETRY, Choice.SKIP, Choice.ABORT])
+    decided = await world.innkeeper.decide("undo-retry", "retry", operator="ann", note="mended", question=question.id)
+    result = await failed(handle)
+    assert (result.outcome, result.decisions) == (Outcome.UNDONE, [decided])
+    record = await world.innkeeper.operation(result.request_id)
+    assert record is not None
+    assert [(each.operator, each.note) for each in record.decisions] == [("ann", "mended")]
+    assert await world.storage("undo-retry") == []
+
+
+@pytest.mark.parametrize("choice", ["skip", "abort"])
+async def test_an_undo_that_is_given_up_is_left_behind_and_named(world: World, choice: str) -> None:
+    name = f"undo-{choice}"
+    handle, _ = await stuck_undo(world, name, times=None)
+    await world.innkeeper.decide(name, choice, operator="ann")
+    result = await failed(handle)
+    assert result.outcome is Outcome.LEFT_BEHIND
+    assert result.cause is not None
+    assert "release: uninstall is forbidden" in result.cause.message
+    assert ("prepare: not undone, as was decided" in result.cause.message) is (choice == "abort")
+    assert (await world.row(name)).status is Status.ERROR
+
+
+async def test_a_step_is_tried_again_when_an_operator_says_so(world: World) -> None:
+    await world.provisioned("step-retry")
+    world.faults.fail("step-retry release helm.upgrade", ReleaseFailed("chart says no"))
+    with world.environment.with_time_skipping_disabled():
+        handle = await world.innkeeper.upgrade("step-retry", plan="patient")
+        question = await Followed(world, handle).question()
+        assert (question.undo, question.choices) == (False, [Choice.RETRY, Choice.ABORT])
+        await world.innkeeper.decide("step-retry", "retry", operator="ann")
+        result = await handle.result()
+    assert (result.outcome, len(result.decisions)) == (Outcome.DONE, 1)
+    assert (await world.row("step-retry")).plan == "patient"
+
+
+async def test_a_step_that_is_given_up_is_taken_back(world: World) -> None:
+    handle, _ = await stuck_step(world, "step-abort")
+    await world.innkeeper.decide("step-abort", "abort", operator="ann")
+    result = await failed(handle)
+    assert (result.outcome, result.status) == (Outcome.UNDONE, Status.RUNNING)
+    assert (await world.row("step-abort")).plan == "starter"
+
+
+async def test_a_decision_that_answers_nothing_is_refused_and_changes_nothing(world: World) -> None:
+    handle, question = await stuck_step(world, "refused")
+    for told, words in (
+        ({"choice": "skip"}, "'skip' is no answer to"),
+        ({"choice": "retry", "question": "release-7"}, f"'release-7' is not what is asked now, which is {question.id}"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            await world.innkeeper.decide("refused", operator="ann", **told)
+    assert (await handle.describe()).question == question
+    await world.innkeeper.decide("refused", "abort", operator="ann")
+    await failed(handle)
+    with pytest.raises(BadInput, match="has no running operation"):
+        await world.innkeeper.decide("refused", "abort", operator="ann")
+
+
+async def test_an_operation_that_is_not_parked_takes_no_decision(world: World) -> None:
+    hang = world.faults.hang("helm.upgrade")
+    handle = await world.innkeeper.provision("not-parked", tenant="t1", plan="starter")
+    await hang.reached.wait()
+    with pytest.raises(BadInput, match="the operation is not parked"):
+        await world.innkeeper.decide("not-parked", "retry", operator="ann")
+    hang.release()
+    assert (await handle.result()).outcome is Outcome.DONE
+
+
+async def test_two_operators_at_once_are_one_decision_and_one_answer(world: World) -> None:
+    handle, question = await stuck_undo(world, "two-operators", times=None)
+    told = await asyncio.gather(
+        *(
+            world.innkeeper.decide("two-operators", "abort", operator=who, question=question.id)
+            for who in ("ann", "bob")
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(type(each).__name__ for each in told) == ["BadInput", "Decided"]
+    assert len((await failed(handle)).decisions) == 1
