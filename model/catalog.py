@@ -306,4 +306,4 @@ def _substitute(value: Any, replace: Callable[[str], str]) -> Any:
 
 def mark_of(*parts: object) -> str:
     """A digest of what is wanted of a release, short enough for a label value: equal marks, equal wishes."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:40]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]

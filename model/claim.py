@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .errors import BadInput, Cause, DuplicateName, IllegalTransition
+from .errors import BadInput, Cause, DuplicateName, IllegalTransition, Superseded
 from .instance import TRANSITIONS, Instance, Kind, Status
-from .messages import OperationRecord, OperationResult, Request, Work
+from .messages import OperationRecord, OperationResult, Outcome, Request, Work
 from .ports import Claim, Verdict
 
 
@@ -59,10 +59,22 @@ def stored_result(record: OperationRecord) -> OperationResult:
         generation=record.generation,
         url=record.url,
         revision=record.revision,
-        cause=record.cause,
+        cause=record.cause or _overtaken(record),
         steps=record.steps,
         decisions=record.decisions,
     )
+
+
+def _overtaken(record: OperationRecord) -> Cause | None:
+    """What a record that another operation closed cannot say itself; None for any other."""
+    if record.outcome is not Outcome.SUPERSEDED:
+        return None
+    return Superseded(
+        f"Another operation claimed {record.instance} before this one had ended.",
+        object=f"instance {record.instance}",
+        fix=f"see what took it over by `innkeeper operations {record.instance}`, and ask again with a new request id "
+        "if this is still wanted",
+    ).cause
 
 
 def wish_is_open(row: Instance, found: Status | None) -> bool:

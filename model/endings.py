@@ -57,9 +57,10 @@ def _ran_before(work: Work) -> bool:
 
 def _with_leftovers(cause: Cause, left: Sequence[str]) -> Cause:
     told = "; ".join(left)
+    first = f"{cause.fix}; then " if cause.fix else ""
     return cause.model_copy(
         update={
             "message": f"{cause.message}. Left behind: {told}"[:LONGEST_TEXT],
-            "fix": "; ".join([*([cause.fix] if cause.fix else []), "then ask for a repair or an uninstall"]),
+            "fix": f"{first}ask for a repair or an uninstall",
         }
     )

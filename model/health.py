@@ -110,14 +110,14 @@ class _World:
     objects: Sequence[Manifest]
     named: dict[tuple[str, str, str], list[Manifest]] = field(default_factory=dict)
     owned: dict[str, list[Manifest]] = field(default_factory=dict)
-    refusals: dict[str, list[Manifest]] = field(default_factory=dict)
+    refusals: dict[str | None, list[Manifest]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, objects: Sequence[Manifest]) -> _World:
         world = cls(objects)
         for obj in objects:
             if obj["kind"] == "Event":
-                world.refusals.setdefault(obj.get("involvedObject", {}).get("uid", ""), []).append(obj)
+                world.refusals.setdefault(obj["involvedObject"].get("uid"), []).append(obj)
                 continue
             key = (_group(obj["apiVersion"]), obj["kind"], obj["metadata"]["name"])
             world.named.setdefault(key, []).append(obj)
@@ -134,7 +134,7 @@ class _World:
 
     def dependents(self, owner: Manifest, kind: str) -> list[Manifest]:
         """What this very object controls and is not on its way out."""
-        owned = self.owned.get(owner["metadata"].get("uid", ""), ())
+        owned = self.owned.get(owner["metadata"]["uid"], ())
         return [obj for obj in owned if obj["kind"] == kind and not _leaving(obj)]
 
     def claimed(self, claim: Manifest) -> bool:
@@ -153,9 +153,9 @@ class _World:
         Times are whole seconds: an event of the same second counts.
         """
         asked = _asked_at(owner)
-        for event in self.refusals.get(owner["metadata"].get("uid", ""), ()):
+        for event in self.refusals.get(owner["metadata"]["uid"], ()):
             if _seen_at(event) >= asked:
-                cause = refusal(owner, str(event.get("message", "")))
+                cause = refusal(owner, event.get("message", ""))
                 if cause is not None:
                     return cause
         return None
@@ -242,7 +242,7 @@ def _deployment(obj: Manifest, world: _World) -> Found:
             "ProgressDeadline",
             obj,
             "made no progress within its progressDeadlineSeconds",
-            str(progressing.get("message", "")),
+            progressing.get("message", ""),
             "look at its pods' readiness probes and logs; give it longer in the chart where it starts slowly",
         )
     lacking = (
@@ -262,7 +262,7 @@ def _replica_failure(obj: Manifest) -> Cause | None:
     failure = condition(obj, "ReplicaFailure")
     if failure.get("status") != "True" or failure.get("reason") != "FailedCreate":
         return None
-    return refusal(obj, str(failure.get("message", "")))
+    return refusal(obj, failure.get("message", ""))
 
 
 def _replica_set(obj: Manifest, world: _World) -> Found:
@@ -346,8 +346,8 @@ def _job(obj: Manifest, world: _World) -> Found:
                 "JobFailed",
                 obj,
                 f"failed: {failed.get('reason', 'no reason given')}",
-                str(failed.get("message", "")),
-                f"read its log: kubectl logs -n {meta.get('namespace', 'default')} job/{meta['name']}",
+                failed.get("message", ""),
+                f"read its log: kubectl logs -n {meta['namespace']} job/{meta['name']}",
             )
     if condition(obj, "Complete").get("status") == "True" or obj.get("spec", {}).get("suspend"):
         return ""
@@ -362,7 +362,7 @@ def _job(obj: Manifest, world: _World) -> Found:
 def _volume_claim(obj: Manifest, world: _World) -> Found:
     if _leaving(obj):
         return "is being deleted"
-    phase = obj.get("status", {}).get("phase", "Pending")
+    phase = obj.get("status", {}).get("phase")
     if phase == "Lost":
         fix = "restore the PersistentVolume that it names; its data is not elsewhere"
         return explained("VolumeLost", obj, "its volume is lost", "", fix)
@@ -380,8 +380,8 @@ def _pod(obj: Manifest, _world: _World) -> Found:
             "PodFailed",
             obj,
             f"failed{': ' + status['reason'] if status.get('reason') else ''}",
-            str(status.get("message", "")),
-            f"read its log: kubectl logs -n {meta.get('namespace', 'default')} {meta['name']}",
+            status.get("message", ""),
+            f"read its log: kubectl logs -n {meta['namespace']} {meta['name']}",
         )
     if _leaving(obj):
         return "is being deleted"

@@ -64,7 +64,7 @@ def pod_failure(pod: Manifest, *, crashes_count: bool = True) -> Cause | None:
     if unschedulable is not None:
         return unschedulable
     for container, waiting, status in _waiting(pod):
-        reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+        reason, message = waiting.get("reason"), waiting.get("message", "")
         if reason in IMAGE_REASONS:
             image = status.get("image") or _image(pod, container)
             return explained(
@@ -117,7 +117,7 @@ def _unschedulable(pod: Manifest) -> Cause | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    message = str(scheduled.get("message", ""))
+    message = scheduled.get("message", "")
     room_is_made = bool(pod["status"].get("nominatedNodeName"))
     if room_is_made or _NOTHING_BOUND.search(message):
         return None
@@ -135,7 +135,7 @@ def _crash_loop(pod: Manifest, container: str, status: dict[str, Any]) -> Cause:
     ended = f", last exit code {last['exitCode']}" if "exitCode" in last else ""
     why = f" ({last['reason']})" if last.get("reason") not in (None, "Error", "Completed") else ""
     meta = pod["metadata"]
-    logs = f"kubectl logs --previous -n {meta.get('namespace', 'default')} {meta['name']} -c {container}"
+    logs = f"kubectl logs --previous -n {meta['namespace']} {meta['name']} -c {container}"
     times = f" after {status['restartCount']} restarts" if status.get("restartCount") else ""
     return explained(
         "CrashLoop",

@@ -245,19 +245,16 @@ def decide_undo(
     if live := _live(newest, now, hard_limit, alone=alone):
         return live
     former = next((revision for revision in ordered if revision.version == former_revision), None)
-    if _settled(ordered) and _is_back(ordered, former, former_revision):
-        return Nothing()
     if former is None:
         return Ambiguous(f"revision {former_revision}, which ran before, is no longer in Helm's history")
+    if _settled(ordered) and _is_back(ordered, former):
+        return Nothing()
     return Rollback(former_revision)
 
 
-def _is_back(ordered: Sequence[Revision], former: Revision | None, version: int) -> bool:
+def _is_back(ordered: Sequence[Revision], former: Revision) -> bool:
+    """Whether the newest revision holds what the former one did."""
     newest = ordered[-1]
-    if newest.version == version:
-        return True
-    if former is None or newest.version < version:
-        return False
     wish = wish_of(newest, ordered)
     return _origin(newest, ordered) is _origin(former, ordered) or (wish != "" and wish == wish_of(former, ordered))
 
@@ -289,7 +286,7 @@ def strays(revisions: Iterable[Revision]) -> tuple[Ref, ...]:
     carry the release's annotations.
     """
     ordered = _ordered(revisions)
-    if len(ordered) < 2:
+    if not ordered:
         return ()
     current = set(objects_of(ordered[-1]))
     found = {

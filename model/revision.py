@@ -95,7 +95,7 @@ class Revision:
         """
         meta = secret["metadata"]
         labels = meta.get("labels") or {}
-        name = f"Secret {meta.get('namespace')}/{meta['name']}"
+        name = f"Secret {meta['namespace']}/{meta['name']}"
         try:
             version, state = int(labels["version"]), State(labels["status"])
             release = str(labels["name"])
@@ -105,7 +105,7 @@ class Revision:
             ) from None
         return cls(
             release=release,
-            namespace=meta.get("namespace") or "",
+            namespace=meta["namespace"],
             version=version,
             state=state,
             mark=str(labels.get(MARK_LABEL, "")),

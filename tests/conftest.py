@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import wheel
 from in_memory import World, fresh_world, time_skipping
@@ -23,6 +24,20 @@ from innkeeper.settings import Settings
 from innkeeper.worker import running
 
 CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
+
+# The same examples each time, and no limit on an example's time: how long one takes is the machine's affair.
+hypothesis.settings.register_profile(
+    "tests",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+# Others each time, in great number: `make properties` prints the seed that repeats them.
+hypothesis.settings.register_profile(
+    "properties", hypothesis.settings.get_profile("tests"), derandomize=False, max_examples=1_000
+)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -145,8 +145,10 @@ def test_a_quantity_may_be_written_as_text_or_number(good: object) -> None:
 )
 def test_an_unknown_placeholder_is_refused_wherever_it_stands(placeholder: str) -> None:
     said = refusal(values={"a": [{"b": f"x-${{{placeholder}}}"}]})
-    assert f"unknown placeholder ${{{placeholder}}}" in said
-    assert "${instance.namespace}" in said
+    assert (
+        f"is wrong: unknown placeholder ${{{placeholder}}}; known are ${{instance.name}}, ${{instance.namespace}}, "
+        "${instance.plan}, ${instance.release}, ${instance.tenant}, ${instance.url} and ${secret.NAME}." in said
+    )
 
 
 def test_a_placeholder_in_a_key_is_refused_since_it_would_not_be_replaced() -> None:
@@ -155,7 +157,11 @@ def test_a_placeholder_in_a_key_is_refused_since_it_would_not_be_replaced() -> N
 
 @pytest.mark.parametrize("placeholder", ["instance.url", "secret.made", "instance.nam"])
 def test_a_url_can_be_made_of_the_instances_own_names_only(placeholder: str) -> None:
-    assert f"${{{placeholder}}}" in refusal(url=f"https://${{{placeholder}}}", secrets=MADE)
+    said = refusal(url=f"https://${{{placeholder}}}", secrets=MADE)
+    if placeholder == "instance.nam":
+        assert "unknown placeholder ${instance.nam}" in said
+    else:
+        assert f"${{{placeholder}}} cannot be a part of the url; use ${{instance.name}} or another of its names" in said
 
 
 @pytest.mark.parametrize(
@@ -173,6 +179,7 @@ def test_a_value_that_json_cannot_say_is_refused_by_its_path(value: dict[str, An
 
 def test_a_secret_that_is_used_has_to_be_listed() -> None:
     assert "secret 'other' is used and not listed" in refusal(values={"a": "${secret.other}"}, secrets=MADE)
+    assert "secret 'made.x' is used and not listed" in refusal(values={"a": "${secret.made.x}"}, secrets=MADE)
     assert "secret 'other' is used and not listed" in refusal(
         secret_values=[{"value": "a", "secret": "other", "key": "k"}], secrets=MADE
     )
@@ -264,6 +271,15 @@ def repr_of(value: object) -> str:
     return repr([repr_of(item) for item in value]) if isinstance(value, list) else repr(value)
 
 
+@pytest.mark.parametrize("bad", ["many", "1 Gi", "Gi", "1.", "", True, -1, None])
+def test_what_is_no_quantity_is_told_what_one_looks_like(bad: object) -> None:
+    assert "is wrong: it is no quantity such as 500m, 1Gi or 10." in refusal(quota={"pods": bad})
+
+
+def test_the_order_in_which_values_are_written_is_no_part_of_a_wish() -> None:
+    assert mark_of({"a": 1, "b": {"c": 2, "d": 3}}) == mark_of({"b": {"d": 3, "c": 2}, "a": 1})
+
+
 def test_a_mark_fits_a_label() -> None:
-    assert len(mark_of("anything", {"at": 1})) <= 63
+    assert len(mark_of("anything", {"at": 1})) == 40
     assert mark_of("a", "b") != mark_of("b", "a")

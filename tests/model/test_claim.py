@@ -8,13 +8,40 @@ from typing import Any
 import pytest
 
 from innkeeper.model.claim import refusal, stored_result, wish_is_open, work_of
+from innkeeper.model.errors import Cause
 from innkeeper.model.instance import Instance, Kind, Status
-from innkeeper.model.messages import OperationRecord, Outcome, Request
+from innkeeper.model.messages import (
+    Choice,
+    Decided,
+    OperationRecord,
+    OperationResult,
+    Outcome,
+    Request,
+    StepEvent,
+    StepState,
+    Work,
+)
 from innkeeper.model.ports import Claim, Verdict
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def request(kind: Kind) -> Request:
     return Request.of(kind, "acme", request_id="r1", tenant="t1", plan="starter" if kind is Kind.PROVISION else None)
+
+
+def row(status: Status = Status.STOPPING, **told: Any) -> Instance:
+    usual = {
+        "name": "acme",
+        "tenant": "t1",
+        "plan": "starter",
+        "namespace": "inn-acme",
+        "release": "acme",
+        "generation": 7,
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+    }
+    return Instance.model_validate({**usual, "status": status, **told})
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CLAIMED, Verdict.FINISHED])
@@ -23,80 +50,163 @@ def test_a_claim_that_holds_or_has_ended_is_no_refusal(verdict: Verdict) -> None
 
 
 @pytest.mark.parametrize(
-    ("verdict", "kind", "code", "words"),
+    ("verdict", "kind", "code", "message", "fix"),
     [
-        (Verdict.MISMATCH, Kind.STOP, "BadInput", "request_id: 'r1' was used before"),
-        (Verdict.ABSENT, Kind.STOP, "BadInput", "name: 'acme' is no instance"),
-        (Verdict.FOREIGN, Kind.STOP, "BadInput", "is no instance of this tenant"),
-        (Verdict.FOREIGN, Kind.PROVISION, "DuplicateName", "is taken"),
-        (Verdict.ILLEGAL, Kind.PROVISION, "DuplicateName", "exists already and is running"),
-        (Verdict.ILLEGAL, Kind.PURGE, "IllegalTransition", "purge needs it to be error or purged or uninstalled"),
+        (
+            Verdict.MISMATCH,
+            Kind.STOP,
+            "BadInput",
+            "request_id: 'r1' was used before, with other arguments.",
+            "use a new request id for a new request",
+        ),
+        (
+            Verdict.ABSENT,
+            Kind.STOP,
+            "BadInput",
+            "name: 'acme' is no instance.",
+            "check the spelling, or provision it",
+        ),
+        (
+            Verdict.FOREIGN,
+            Kind.STOP,
+            "BadInput",
+            "name: 'acme' is no instance of this tenant.",
+            "check the name and the tenant",
+        ),
+        (Verdict.FOREIGN, Kind.PROVISION, "DuplicateName", "name: 'acme' is taken.", "use another name"),
+        (
+            Verdict.ILLEGAL,
+            Kind.PROVISION,
+            "DuplicateName",
+            "name: 'acme' exists already and is running.",
+            "use another name, or uninstall it first",
+        ),
+        (
+            Verdict.ILLEGAL,
+            Kind.PURGE,
+            "IllegalTransition",
+            "name: 'acme' is running, and purge needs it to be error or purged or uninstalled.",
+            "uninstall it first",
+        ),
     ],
 )
-def test_each_refusal_names_what_is_wrong(verdict: Verdict, kind: Kind, code: str, words: str) -> None:
-    cause = refusal(Claim(verdict=verdict, former=Status.RUNNING), request(kind))
-    assert cause is not None
-    assert cause.code == code
-    assert words in cause.message
-    assert cause.fix
+def test_each_refusal_names_what_is_wrong_and_what_to_do(
+    verdict: Verdict, kind: Kind, code: str, message: str, fix: str
+) -> None:
+    told = refusal(Claim(verdict=verdict, former=Status.RUNNING), request(kind))
+    assert told == Cause(code=code, message=message, fix=fix)
+
+
+def test_what_was_uninstalled_is_to_be_provisioned_again() -> None:
+    told = refusal(Claim(verdict=Verdict.ILLEGAL, former=Status.UNINSTALLED), request(Kind.START))
+    assert told == Cause(
+        code="IllegalTransition",
+        message="name: 'acme' is uninstalled, and start needs it to be error or running or stopped.",
+        fix="provision it again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("claim", "status"),
+    [
+        (Claim(verdict=Verdict.ILLEGAL, former=Status.STOPPED, instance=row(Status.STARTING)), "stopped"),
+        (Claim(verdict=Verdict.ILLEGAL, instance=row(Status.STARTING)), "starting"),
+        (Claim(verdict=Verdict.ILLEGAL), "error"),
+    ],
+)
+def test_a_refusal_tells_the_settled_status_as_far_as_it_is_known(claim: Claim, status: str) -> None:
+    told = refusal(claim, request(Kind.PURGE))
+    assert told is not None
+    assert told.message.startswith(f"name: 'acme' is {status}, and purge")
+
+
+def record(**told: Any) -> OperationRecord:
+    usual = {
+        "id": "r1",
+        "kind": Kind.STOP,
+        "instance": "acme",
+        "tenant": "t1",
+        "generation": 3,
+        "digest": "d",
+        "outcome": Outcome.UNDONE,
+        "workflow_id": "instance/acme",
+        "run_id": "run",
+        "started_at": MOMENT,
+        "ended_at": MOMENT,
+    }
+    return OperationRecord.model_validate({**usual, **told})
 
 
 def test_a_stored_outcome_is_told_as_it_was() -> None:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    record = OperationRecord(
-        id="r1",
-        kind=Kind.STOP,
-        instance="acme",
-        tenant="t1",
-        generation=3,
-        digest="d",
-        outcome=Outcome.DONE,
-        status=Status.STOPPED,
-        workflow_id="instance/acme",
-        run_id="run",
-        started_at=moment,
-        ended_at=moment,
-    )
-    result = stored_result(record)
-    assert (result.outcome, result.status, result.generation) == (Outcome.DONE, Status.STOPPED, 3)
-
-
-def row(**more: Any) -> Instance:
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    told: dict[str, Any] = {
-        "name": "acme",
-        "tenant": "t1",
-        "plan": "starter",
-        "namespace": "inn-acme",
-        "release": "acme",
-        "status": Status.STARTING,
-        "generation": 5,
-        "created_at": moment,
-        "updated_at": moment,
+    told = {
+        "status": Status.STOPPED,
+        "url": "https://acme.rooms.example",
+        "revision": 4,
+        "cause": Cause(code="x", message="it failed"),
+        "steps": [StepEvent(step="gone", state=StepState.FAILED, at=MOMENT, detail="it failed")],
+        "decisions": [
+            Decided(question="undo-gone-1", step="gone", undo=True, choice=Choice.SKIP, operator="ada", at=MOMENT)
+        ],
     }
-    return Instance(**told | more)
+    assert stored_result(record(**told)) == OperationResult.model_validate(
+        {"request_id": "r1", "kind": Kind.STOP, "instance": "acme", "generation": 3, "outcome": Outcome.UNDONE, **told}
+    )
+
+
+def test_an_outcome_without_a_status_is_an_error() -> None:
+    assert stored_result(record()).status is Status.ERROR
+    assert stored_result(record()).cause is None
+
+
+def test_an_operation_that_was_overtaken_says_so_when_it_is_asked_for_again() -> None:
+    assert stored_result(record(outcome=Outcome.SUPERSEDED)).cause == Cause(
+        code="Superseded",
+        message="Another operation claimed acme before this one had ended.",
+        object="instance acme",
+        fix="see what took it over by `innkeeper operations acme`, and ask again with a new request id if this is "
+        "still wanted",
+    )
 
 
 @pytest.mark.parametrize(
     ("pending", "found", "is_open"),
     [
-        (False, Status.RUNNING, False),
         (False, None, False),
-        (False, Status.STARTING, False),
+        (False, Status.RUNNING, False),
         (False, Status.UPGRADING, True),
         (True, Status.STOPPED, True),
+        (True, None, True),
     ],
 )
-def test_a_lost_upgrade_is_still_to_be_applied(pending: bool, found: Status | None, is_open: bool) -> None:
+def test_a_wish_is_open_while_an_upgrade_waits_or_was_lost(pending: bool, found: Status | None, is_open: bool) -> None:
     assert wish_is_open(row(upgrade_pending=pending), found) is is_open
 
 
-def test_steps_are_told_whose_instance_and_under_which_claim() -> None:
-    claim = Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.RUNNING, former_plan="small")
-    work = work_of(request(Kind.STOP), row(), claim)
-    assert (work.request_id, work.kind, work.instance, work.tenant) == ("r1", Kind.STOP, "acme", "t1")
-    assert (work.plan, work.namespace, work.release, work.generation) == ("starter", "inn-acme", "acme", 5)
-    assert (work.former_plan, work.former_revision, work.resident) == ("small", None, True)
+def test_steps_are_told_whose_instance_it_is_and_under_which_claim() -> None:
+    claim = Claim(verdict=Verdict.CLAIMED, former=Status.ERROR, found=Status.ERROR, former_plan="small")
+    told = work_of(request(Kind.STOP), row(plan="team", namespace="inn-other", release="other"), claim)
+    assert told == Work(
+        request_id="r1",
+        kind=Kind.STOP,
+        instance="acme",
+        tenant="t1",
+        plan="team",
+        namespace="inn-other",
+        release="other",
+        generation=7,
+        former_plan="small",
+        resident=False,
+    )
+
+
+@pytest.mark.parametrize("kind", [Kind.START, Kind.UPGRADE, Kind.REPAIR])
+@pytest.mark.parametrize("former", [*(status for status in Status if status.settled), None])
+def test_the_namespace_of_what_ran_or_was_stopped_is_not_made_anew(kind: Kind, former: Status | None) -> None:
+    lost = Claim(verdict=Verdict.CLAIMED, former=former, found=Status.RESTARTING)
+    resident = former in (Status.RUNNING, Status.STOPPED)
+    assert work_of(request(kind), row(), lost).resident is resident
+    settled = Claim(verdict=Verdict.CLAIMED, former=former, found=former)
+    assert work_of(request(kind), row(), settled).resident is (resident and kind is not Kind.REPAIR)
 
 
 def test_who_comes_after_a_lost_upgrade_knows_the_revision_that_was_ready() -> None:

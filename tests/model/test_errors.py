@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from innkeeper.model.errors import LONGEST_TEXT, BadInput, Busy, Cause, NotOurs, OperationFailed, Transient
+import pytest
+
+from innkeeper.model.errors import (
+    LONGEST_TEXT,
+    BadInput,
+    Busy,
+    Cause,
+    DuplicateName,
+    NotOurs,
+    OperationFailed,
+    Transient,
+    Unreachable,
+)
 
 
 def test_an_error_reads_as_message_object_and_fix() -> None:
@@ -25,6 +37,33 @@ def test_an_answer_carries_the_cause_that_crossed_temporal() -> None:
     assert isinstance(answer, OperationFailed)
     assert answer.cause == cause
     assert not isinstance(answer, Busy)
+
+
+def test_an_error_that_is_told_nothing_more_says_nothing_more() -> None:
+    assert NotOurs("the namespace is taken").cause == Cause(code="NotOurs", message="the namespace is taken")
+    assert Transient("no answer").cause == Cause(code="Transient", message="no answer")
+    assert Transient("no answer").retry_after is None
+
+
+def test_what_may_pass_keeps_the_code_the_object_the_fix_and_the_answering_parts_wish() -> None:
+    error = Unreachable("no answer", code="Late", object="Pod a/b", fix="wait", retry_after=3.5)
+    assert error.cause == Cause(code="Late", message="no answer", object="Pod a/b", fix="wait")
+    assert error.retry_after == 3.5
+
+
+def test_bad_input_names_the_field_the_value_and_the_fix() -> None:
+    error = DuplicateName("name", "acme", "is taken", fix="use another name")
+    assert error.cause == Cause(code="DuplicateName", message="name: 'acme' is taken.", fix="use another name")
+    assert error.field == "name"
+    assert BadInput("plan", None, "is missing", fix="name one", code="NoPlan").cause.code == "NoPlan"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(198, 198), (199, 196), (5_000, 196)])
+def test_a_long_value_is_shown_from_its_beginning(length: int, shown: int) -> None:
+    """A value is told as Python writes it, quotes included, in 200 characters at the most."""
+    told = BadInput("name", "x" * length, "is too long", fix="shorten it").cause.message
+    end = "'" if shown == length else "..."
+    assert told == f"name: '{'x' * shown}{end} is too long."
 
 
 def test_bad_input_keeps_its_words_when_it_crosses_temporal() -> None:

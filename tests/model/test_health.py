@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from workload_objects import (
     MADE,
     NAMESPACE,
+    QUOTA,
+    REVISION,
     STOPPED,
     claim,
     condition,
@@ -26,6 +29,19 @@ from workload_objects import (
 
 from innkeeper.model.health import Failed, Progressing, Ready, assess, is_stopped
 from innkeeper.model.ports import Manifest, Ref
+
+
+def using(claimed: str, **more: Any) -> Manifest:
+    """A pod that uses a volume claim, and a volume of another kind."""
+    volumes = [{"name": "settings", "configMap": {}}, {"persistentVolumeClaim": {"claimName": claimed}}]
+    return pod(name="user", spec={"volumes": volumes}, **more)
+
+
+def bare(kind: str, name: str) -> Manifest:
+    """An object that no controller has looked at yet."""
+    found = obj(kind, name)
+    return {**found, "metadata": {key: found["metadata"][key] for key in ("name", "namespace", "uid")}}
+
 
 READY: dict[str, tuple[Manifest, list[Manifest]]] = {
     "a Deployment with all counts": (deployment(), []),
@@ -60,7 +76,17 @@ READY: dict[str, tuple[Manifest, list[Manifest]]] = {
     "a Job that is complete": (job(conditions=[condition("Complete")]), []),
     "a Job that is suspended": (job(spec={"suspend": True}), []),
     "a volume claim that is bound": (claim("Bound"), []),
-    "a volume claim that no pod uses": (claim("Pending"), []),
+    "a volume claim that is bound, and used": (claim("Bound"), [using("data")]),
+    "a volume claim that no pod uses": (claim("Pending"), [using("other"), obj("Pod", "bare")]),
+    "a volume claim that no pod uses any more": (
+        claim("Pending"),
+        [{**using("data"), "status": {"phase": "Succeeded"}}],
+    ),
+    "a volume claim whose namesake elsewhere is used": (
+        claim("Pending"),
+        [using("data", metadata={"namespace": "inn-other"})],
+    ),
+    "a volume claim of which nothing is known": (obj("PersistentVolumeClaim", "data"), []),
     "a pod that is ready": (pod(), []),
     "a pod that has succeeded": (pod(status={"phase": "Succeeded"}), []),
     "a CronJob": (obj("CronJob", "nightly"), []),
@@ -95,6 +121,46 @@ PROGRESSING: dict[str, tuple[Manifest, list[Manifest], str]] = {
         deployment(),
         [replica_set(deployment(), 1)],
         "its new ReplicaSet is not seen yet",
+    ),
+    "a Deployment is seen before its controller sees it": (bare("Deployment", "web"), [], "0 of 1 pods updated"),
+    "its new ReplicaSet has no revision": (
+        deployment(),
+        [{**replica_set(deployment()), "metadata": {**replica_set(deployment())["metadata"], "annotations": None}}],
+        "its new ReplicaSet is not seen yet",
+    ),
+    "a Deployment of a first revision has a ReplicaSet without any": (
+        {**deployment(), "metadata": {**deployment()["metadata"], "annotations": {REVISION: "1"}}},
+        [{**replica_set(deployment()), "metadata": {**replica_set(deployment())["metadata"], "annotations": {}}}],
+        "its new ReplicaSet is not seen yet",
+    ),
+    "a ReplicaSet is seen before its controller sees it": (bare("ReplicaSet", "web-2"), [], "0 of 1 pods labelled"),
+    "a ReplicaSet's pods are not labelled": (
+        replica_set(deployment(), fullyLabeledReplicas=1),
+        [],
+        "1 of 2 pods labelled",
+    ),
+    "a ReplicaSet's pods are not available": (
+        replica_set(deployment(), availableReplicas=1),
+        [],
+        "1 of 2 pods available",
+    ),
+    "a ReplicaSet scales down": (
+        {**replica_set(deployment()), "spec": {"replicas": 1}},
+        [],
+        "1 old pods to go",
+    ),
+    "a StatefulSet is seen before its controller sees it": (bare("StatefulSet", "db"), [], "0 of 1 pods created"),
+    "a DaemonSet is seen before its controller sees it": (
+        bare("DaemonSet", "agent"),
+        [],
+        "its nodes are not counted yet",
+    ),
+    "a Job is seen before its controller sees it": (bare("Job", "setup"), [], "0 of 1 pods succeeded"),
+    "a pod is seen before its node sees it": (bare("Pod", "web"), [], "not ready (no status yet)"),
+    "a claim is used before its controller sees it": (
+        bare("PersistentVolumeClaim", "data"),
+        [using("data")],
+        "not bound to a volume yet",
     ),
     "a StatefulSet makes its pods": (stateful_set(replicas=2, readyReplicas=1), [], "1 of 2 pods ready"),
     "a StatefulSet's pods wait minReadySeconds": (stateful_set(availableReplicas=0), [], "0 of 2 pods available"),
@@ -223,6 +289,16 @@ def test_a_reference_without_a_namespace_means_the_one_that_is_watched() -> None
 
 def test_an_older_version_of_the_api_means_the_same_object() -> None:
     assert assess([Ref("apps/v1beta2", "Deployment", "web")], [deployment()]) == Ready()
+
+
+def test_what_has_no_readiness_of_its_own_hides_nothing_that_comes_after_it() -> None:
+    refs = [Ref("v1", "Service", "web"), Ref("v1", "Pod", "missing")]
+    assert assess(refs, []) == Progressing("Pod missing: not there yet")
+
+
+def test_an_event_hides_no_object_that_is_seen_after_it() -> None:
+    event = refused(stateful_set(), QUOTA)
+    assert assess([Ref.to(deployment())], [event, deployment()]) == Ready()
 
 
 def test_what_is_waited_for_is_named_up_to_three_and_counted() -> None:

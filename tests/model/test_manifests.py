@@ -67,12 +67,18 @@ metadata: {generateName: c-}
     assert parse("") == []
 
 
+@pytest.mark.parametrize("manifest", [{"kind": "Shop", "items": []}, {"kind": "ShopList", "items": "none"}])
+def test_what_only_looks_like_a_list_is_an_object(manifest: Manifest) -> None:
+    document = {"apiVersion": "v1", "metadata": {"name": "a"}, **manifest}
+    assert parse(json.dumps(document)) == [document]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [", "is not YAML in line"),
-        ("a: \x07", "is not YAML"),
-        ("just text", "it has no kind"),
+        ("a: 1\nb: @x", "^is not YAML in line 2: found character .*that cannot start any token$"),
+        ("a: \x07", "^is not YAML: ReaderError$"),
+        ("just text", "^holds a document that is no Kubernetes object: it has no kind$"),
         ("[1]", "it has no kind"),
         ("kind: 3", "it has no kind"),
         ("kind: Pod", "holds a Pod without apiVersion or metadata.name"),
@@ -107,6 +113,7 @@ def stateful(**policy: str) -> Manifest:
 def test_a_claim_that_a_chart_owns_is_told_to_stay(annotations: dict[str, str] | None) -> None:
     before = claim(annotations)
     after = kept(before)
+    assert before == claim(annotations)
     assert forgets_data(before)
     assert after["metadata"]["annotations"] == {**(annotations or {}), "helm.sh/resource-policy": "keep"}
     assert not is_kept(before)
@@ -117,9 +124,12 @@ def test_a_claim_that_a_chart_owns_is_told_to_stay(annotations: dict[str, str] |
 @pytest.mark.parametrize("policy", [{"whenDeleted": "Delete"}, {"whenDeleted": "Retain", "whenScaled": "Delete"}])
 def test_a_stateful_set_that_would_delete_its_claims_retains_them(policy: dict[str, str]) -> None:
     after = kept(stateful(**policy))
-    assert set(after["spec"]["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+    assert after == stateful(**dict.fromkeys(policy, "Retain"))
     assert forgets_data(stateful(**policy))
     assert not forgets_data(after)
+    before = stateful(**policy)
+    kept(before)
+    assert before == stateful(**policy)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +157,13 @@ def test_only_the_documents_that_forget_are_rewritten() -> None:
     assert rewritten.count(untouched) == 2
     assert "# Source: room/b.yaml\n" in rewritten
     assert parse(rewritten) == [kept(each) for each in parse(text)]
+
+
+def test_a_list_is_rewritten_as_its_objects_each_under_where_it_came_from() -> None:
+    forgetful = json.dumps({"kind": "List", "items": [claim(), stateful(whenDeleted="Delete")]})
+    source = "# Source: room/b.yaml\n# Source: room/c.yaml\n"
+    objects = [f"{source}{write_yaml(kept(each))}\n" for each in (claim(), stateful(whenDeleted="Delete"))]
+    assert keep_data(f"{source}# more\n{forgetful}\n") == "---\n".join(objects)
 
 
 def test_a_document_that_may_hold_data_and_cannot_be_read_is_refused() -> None:

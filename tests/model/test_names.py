@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.model import names
-from innkeeper.model.errors import BadInput
+from innkeeper.model.errors import BadInput, Cause
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,19 @@ def test_a_persons_spelling_becomes_a_dns_label(written: str, name: str) -> None
 def test_what_is_no_label_is_refused_with_field_value_and_fix(written: str) -> None:
     with pytest.raises(BadInput) as refused:
         names.normalise(written)
-    cause = refused.value.cause
-    assert cause.message.startswith(f"name: {written!r}")
-    assert "letters" in cause.fix
+    assert refused.value.cause == Cause(
+        code="BadInput",
+        message=f"name: {written!r} is not a DNS label.",
+        fix="use letters, digits and hyphens; start with a letter and end with a letter or digit",
+    )
 
 
 def test_a_name_that_is_too_long_says_how_long_it_is() -> None:
-    with pytest.raises(BadInput, match="has 41 characters"):
+    with pytest.raises(BadInput) as refused:
         names.normalise("a" * 41)
+    assert refused.value.cause == Cause(
+        code="BadInput", message=f"name: '{'a' * 41}' has 41 characters.", fix="use 40 characters at the most"
+    )
     assert names.normalise("a" * 40) == "a" * 40
 
 
@@ -63,11 +68,34 @@ def test_a_tenant_that_can_be_a_label_passes(tenant: str) -> None:
 
 @pytest.mark.parametrize("tenant", ["", "-t", "t-", "a b", "a" * 64, "ä"])
 def test_a_tenant_that_cannot_be_a_label_is_refused(tenant: str) -> None:
-    with pytest.raises(BadInput, match="tenant"):
+    with pytest.raises(BadInput) as refused:
         names.check_tenant(tenant)
+    assert refused.value.cause == Cause(
+        code="BadInput",
+        message=f"tenant: {tenant!r} is not a tenant id.",
+        fix="use 1 to 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends (a UUID fits)",
+    )
 
 
 @pytest.mark.parametrize("request_id", ["", "a b", "a\n", "é", "x" * 201, "it's", 'say"', "a\\b"])
 def test_a_request_id_that_cannot_be_printed_is_refused(request_id: str) -> None:
-    with pytest.raises(BadInput, match="request_id"):
+    with pytest.raises(BadInput) as refused:
         names.check_request_id(request_id)
+    shown = repr(request_id) if len(request_id) <= 198 else f"'{'x' * 196}..."
+    assert refused.value.cause == Cause(
+        code="BadInput",
+        message=f"request_id: {shown} is not a request id.",
+        fix="use 1 to 200 printable ASCII characters, without spaces, quotes or backslashes",
+    )
+
+
+@pytest.mark.parametrize("request_id", ["r", "order-42", "a/b:c#d~", "x" * 200])
+def test_a_request_id_that_can_be_printed_passes(request_id: str) -> None:
+    assert names.check_request_id(request_id) == request_id
+
+
+def test_every_name_of_an_instance_is_told_by_its_own() -> None:
+    assert names.namespace_of("acme") == "inn-acme"
+    assert names.release_of("acme") == "acme"
+    assert names.workflow_id_of("acme") == "instance/acme"
+    assert names.handover_id_of("order-42") == "handover/order-42"

@@ -134,6 +134,12 @@ def test_an_undo_goes_back_to_the_revision_that_ran_before(
     assert without_words(decide_undo(history(*states), former, NOW, LIMIT)) == action
 
 
+def test_a_revision_that_helm_has_forgotten_since_cannot_be_gone_back_to() -> None:
+    told = decide_undo([revision(3, "deployed")], 1, NOW, LIMIT)
+    assert told == Ambiguous("revision 1, which ran before, is no longer in Helm's history")
+    assert decide_undo([], 1, NOW, LIMIT) == Ambiguous("the release is gone, although revision 1 ran before")
+
+
 def test_two_revisions_without_a_mark_are_not_taken_for_the_same_wish() -> None:
     unmarked = [revision(1, "superseded", ""), revision(2, "deployed", "")]
     assert decide_undo(unmarked, 1, NOW, LIMIT) == Rollback(1)
@@ -257,3 +263,37 @@ def test_from_any_history_three_actions_lead_to_the_wanted_release(states: list[
             return
         revisions = done(revisions, action)
     assert decide(revisions, "m", NOW, LIMIT) == Nothing()
+
+
+def undone(revisions: list[Revision], action: UndoAction | UninstallAction) -> list[Revision]:
+    """The storage after an undo's or an uninstall's action that Helm carried out."""
+    match action:
+        case Uninstall():
+            return []
+        case Rollback(to):
+            stale = [
+                revision(each.version, "superseded" if each.state is State.DEPLOYED else each.state, each.mark)
+                for each in revisions
+            ]
+            mark = next(each.mark for each in revisions if each.version == to)
+            return [*stale, revision(revisions[-1].version + 1, "deployed", mark, said=f"Rollback to {to}")]
+    raise AssertionError(action)
+
+
+@given(HISTORIES, st.none() | st.integers(1, 7))
+def test_from_any_history_one_action_leads_back_or_a_person_has_to_look(states: list[str], former: int | None) -> None:
+    revisions = [revision(each.version, each.state, each.mark) for each in history(*states)]
+    action = decide_undo(revisions, former, NOW, LIMIT)
+    if isinstance(action, Ambiguous):
+        assert former not in (None, *(each.version for each in revisions))
+    elif action != Nothing():
+        assert decide_undo(undone(revisions, action), former, NOW, LIMIT) == Nothing()
+
+
+@given(HISTORIES)
+def test_from_any_history_one_action_leads_to_no_release(states: list[str]) -> None:
+    revisions = [revision(each.version, each.state, each.mark) for each in history(*states)]
+    action = decide_uninstall(revisions, NOW, LIMIT)
+    assert (action == Nothing()) == (not revisions)
+    if revisions:
+        assert decide_uninstall(undone(revisions, action), NOW, LIMIT) == Nothing()

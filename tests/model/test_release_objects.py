@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from revisions import revision
 
 from innkeeper.model.manifests import Manifest
@@ -26,8 +27,16 @@ def test_strays_are_what_only_older_revisions_made_and_nothing_that_is_kept_or_h
         revision(3, "failed", manifest=config_map("both") + config_map("new")),
     ]
     assert strays(revisions) == (Ref("v1", "ConfigMap", "older"), Ref("v1", "ConfigMap", "oldest"))
+    assert strays(reversed(revisions)) == strays(revisions)
+    assert strays(revisions[:2]) == (Ref("v1", "ConfigMap", "oldest"),)
     assert strays(revisions[:1]) == ()
     assert strays([]) == ()
+
+
+@pytest.mark.parametrize("kind", ["PersistentVolumeClaim", "PersistentVolume", "Namespace"])
+def test_what_may_hold_data_is_no_stray_although_its_chart_forgot_to_keep_it(kind: str) -> None:
+    manifest = f"---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\n"
+    assert strays([revision(1, "deployed", manifest=manifest), revision(2, "failed")]) == ()
 
 
 def role(name: str) -> str:

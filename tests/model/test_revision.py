@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innkeeper.model.errors import Permanent
+from innkeeper.model.errors import Cause, Permanent
 from innkeeper.model.manifests import Manifest
 from innkeeper.model.revision import (
     LARGEST_RECORD,
@@ -68,6 +68,14 @@ def test_its_age_is_told_by_the_api_servers_clock_and_its_last_write() -> None:
     assert Revision.of(secret(modifiedAt="1")).changed == datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
 
 
+def test_a_record_that_nobody_is_named_for_is_as_old_as_its_creation() -> None:
+    found = secret()
+    del found["metadata"]["managedFields"]
+    assert Revision.of(found).changed == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    del found["metadata"]["creationTimestamp"]
+    assert Revision.of(found).changed == datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def test_a_revision_that_no_operation_made_has_no_mark() -> None:
     assert Revision.of(secret(**{"innkeeper-mark": None})).mark == ""
 
@@ -121,8 +129,15 @@ def test_a_broken_record_is_named_only_when_it_is_needed(packed: str, why: str) 
 def test_a_secret_without_data_is_a_broken_record() -> None:
     empty = secret()
     del empty["data"]
-    with pytest.raises(Permanent, match="revision 2 cannot be read"):
+    with pytest.raises(Permanent) as refused:
         _ = Revision.of(empty).manifest
+    assert refused.value.cause == Cause(
+        code="BrokenRelease",
+        message="Helm's record of revision 2 cannot be read: Expecting value: line 1 column 1 (char 0).",
+        object="Secret inn-acme/sh.helm.release.v1.acme.v2",
+        fix="look at it with `helm history`; if the release is beyond repair, delete this Secret and repair the "
+        "instance",
+    )
 
 
 def test_a_record_that_unpacks_without_end_is_refused_before_it_fills_the_memory() -> None:

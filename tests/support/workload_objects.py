@@ -138,3 +138,36 @@ STOPPED = 'pods "x" is forbidden: exceeded quota: stop, requested: pods=1, used:
 def lacking() -> Manifest:
     """A StatefulSet that has none of its pods."""
     return {**stateful_set(), "status": {**stateful_set()["status"], "replicas": 0, "readyReplicas": 0}}
+
+
+def failing(status: dict[str, Any], **more: Any) -> tuple[Manifest, list[Manifest]]:
+    """A Deployment whose newest pod has this status."""
+    newest = replica_set(deployment())
+    return deployment(readyReplicas=1), [newest, pod(newest, status=status, **more)]
+
+
+def no_pods(message: str) -> tuple[Manifest, list[Manifest]]:
+    """A Deployment whose newest ReplicaSet is refused its pods."""
+    failure = condition("ReplicaFailure", reason="FailedCreate", message=message)
+    return deployment(readyReplicas=1), [replica_set(deployment(), conditions=[failure])]
+
+
+def written(manifest: Manifest, spec: str, status: str) -> Manifest:
+    """The object with the times of its last writes, and a writer that does not say when."""
+    fields = [
+        {"manager": "innkeeper", "time": spec},
+        {"manager": "controller", "time": status, "subresource": "status"},
+        {"manager": "nobody"},
+    ]
+    return {**manifest, "metadata": {**manifest["metadata"], "managedFields": fields}}
+
+
+def undated(manifest: Manifest) -> Manifest:
+    """The object without any time."""
+    meta = {key: value for key, value in manifest["metadata"].items() if key != "creationTimestamp"}
+    return {**manifest, "metadata": meta}
+
+
+def speechless(event: Manifest) -> Manifest:
+    """The event without a message."""
+    return {key: value for key, value in event.items() if key != "message"}
