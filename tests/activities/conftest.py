@@ -23,6 +23,7 @@ CATALOG = {
     "plans": {
         "starter": {"chart": {"path": "room"}, "deadlines": {"release": 600}},
         "bigger": {"chart": {"path": "room"}, "values": {"replicas": 3}},
+        "strict": {"chart": {"path": "room"}, "pod_security": "restricted"},
         "wide": {"chart": {"path": "wide"}, "cluster_objects": ["ClusterRole"]},
     }
 }
