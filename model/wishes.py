@@ -20,17 +20,19 @@ def url_of(work: Work, plan: Plan) -> str | None:
 def wanted_release(work: Work, plan: Plan, *, chart_digest: str, secret_values: dict[str, Any]) -> Release:
     """The release as the plan wants it; its mark changes exactly when what is wanted changes.
 
-    `chart_digest` stands for the chart's content. Secret values have no part in the mark: it is not secret.
+    `chart_digest` stands for the chart's content. The mark is not secret, so that secret values have no part in it, but
+    where they come from and go to has.
     """
     facts = {**_facts(work), "url": url_of(work, plan) or ""}
     values = fill(plan.values, instance=facts, secrets={secret.name: secret.name for secret in plan.secrets})
+    sources = [source.model_dump() for source in plan.secret_values]
     return Release(
         name=work.release,
         namespace=work.namespace,
         chart=plan.chart,
         values=values,
         secret_values=secret_values,
-        mark=mark_of(chart_digest, values),
+        mark=mark_of(chart_digest, values, *([sources] if sources else [])),
     )
 
 
