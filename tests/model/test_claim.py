@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.model.claim import refusal, stored_result, wish_is_open, work_of
+from innkeeper.model.claim import refusal, row_of, stored_result, wish_is_open, work_of
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
 from innkeeper.model.ports import Claim, Verdict
@@ -39,6 +39,12 @@ def test_each_refusal_names_what_is_wrong(verdict: Verdict, kind: Kind, code: st
     assert cause.code == code
     assert words in cause.message
     assert cause.fix
+
+
+def test_a_claim_without_a_row_is_a_defect() -> None:
+    with pytest.raises(RuntimeError, match="a claim without a row: claimed"):
+        row_of(Claim(verdict=Verdict.CLAIMED))
+    assert row_of(Claim(verdict=Verdict.CLAIMED, instance=row())) == row()
 
 
 def test_a_stored_outcome_is_told_as_it_was() -> None:
