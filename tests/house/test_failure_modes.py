@@ -88,6 +88,12 @@ CASES: dict[str, set[str]] = {
     "Operations that are lost": {"workflow terminated by hand", "Temporal's state lost"},
     "Parked": {"listed", "retry", "skip", "abort", "nobody answers"},
     "Cancelled": {"a provision", "what has no undo"},
+    "At any write of any operation": {
+        "the worker is killed before it",
+        "the worker is killed after it",
+        "its answer is lost",
+        "it is forbidden",
+    },
     "A part is away": {"API server", "Supabase", "Temporal"},
     "Data and secrets": {
         "a failed provision",
