@@ -6,14 +6,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS := requirements/build.txt requirements/dev.txt
+MUTATION := .venv-mutation
 
 # What to hand to pytest, to `innkeeper demo` and `innkeeper up`, and to uv, as in: make test ARGS='-k stop -x'
 ARGS ?=
 
+# Which random examples `make properties` tries: others each time, unless it is given.
+SEED := $(or $(SEED),$(shell date +%s))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test histories bench recovery outages chaos check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test properties mutation histories bench recovery outages chaos check format check-format lint \
+    types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +34,14 @@ down: $(READY) ## stop what `make up` started; its data stays
 
 test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
 	@$(BIN)/python -m pytest --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=90) $(ARGS)
+
+properties: $(READY) ## random requests, faults, decisions and time, in great number; SEED=7 repeats them
+	@echo 'make properties SEED=$(SEED)'
+	@$(BIN)/python -m pytest --hypothesis-profile=properties --hypothesis-seed=$(SEED) --timeout=0 \
+	    -s --show-capture=no tests/properties tests/model $(ARGS)
+
+mutation: $(MUTATION)/.ready ## how much of model/ the tests hold; ARGS='model/release.py --jobs 1', ARGS=workflows
+	@$(MUTATION)/bin/python scripts/mutation.py $(ARGS)
 
 histories: $(READY) ## store the histories of operations that tests/histories does not have yet
 	@$(BIN)/python -m pytest -q tests/workflows/test_histories.py -k today --record-histories $(ARGS)
@@ -83,11 +96,12 @@ lock: ## pin all dependencies anew; ARGS=--upgrade takes the newest
 	compile build '--group pyproject.toml:build'; \
 	compile worker 'pyproject.toml --extra worker'; \
 	compile image 'pyproject.toml --extra worker --extra cli --extra helm'; \
-	compile dev 'pyproject.toml --extra dev'
+	compile dev 'pyproject.toml --extra dev'; \
+	compile mutation 'pyproject.toml --extra dev --group pyproject.toml:mutation --constraints requirements/dev.txt'
 
 clean: ## stop the platform and remove everything that was made here, its data included
 	@if [ -d .innkeeper ] && [ -x $(BIN)/innkeeper ]; then $(BIN)/innkeeper down; fi
-	@rm -rf .innkeeper $(VENV) build dist htmlcov .coverage .coverage.* coverage.xml *.egg-info \
+	@rm -rf .innkeeper $(VENV) $(MUTATION) build dist htmlcov .coverage .coverage.* coverage.xml *.egg-info \
 	    .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -103,4 +117,11 @@ $(READY): $(LOCKS) pyproject.toml
 	    $(PYTHON) -m venv --clear $(VENV); }
 	@$(PIP) install --require-hashes $(foreach lock,$(LOCKS),-r $(lock))
 	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Apart from what the tests run in, so that the tool changes nothing there.
+$(MUTATION)/.ready: requirements/mutation.txt
+	@echo 'Making $(MUTATION) for the mutation tool (about a minute, once) …'
+	@$(PYTHON) -m venv --clear $(MUTATION)
+	@$(MUTATION)/bin/python -m pip --quiet --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
 	@touch $@

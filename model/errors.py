@@ -90,9 +90,8 @@ class BadInput(Permanent):
     @classmethod
     def of(cls, cause: Cause) -> BadInput:
         """The same error from a cause that crossed Temporal, as it was worded there."""
-        error = BadInput(cause.message.partition(":")[0], None, "", fix=cause.fix, code=cause.code)
-        error.cause = cause
-        error.args = (str(cause),)
+        error = cls.__new__(cls, str(cause))
+        error.cause, error.field = cause, cause.message.partition(":")[0]
         return error
 
 

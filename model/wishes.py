@@ -56,5 +56,4 @@ def _facts(work: Work) -> dict[str, str]:
         "namespace": work.namespace,
         "release": work.release,
         "plan": work.plan,
-        "url": "",
     }

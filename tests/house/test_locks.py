@@ -54,12 +54,23 @@ def test_the_build_lock_meets_the_build_system(config: dict[str, Any], root: Pat
     assert unmet(map(Requirement, required), root / "requirements/build.txt") == []
 
 
-@pytest.mark.parametrize("lock", ["build", "dev", "image", "worker"])
+def test_the_mutation_lock_meets_its_group_and_the_tests(config: dict[str, Any], root: Path) -> None:
+    lock = root / "requirements/mutation.txt"
+    assert unmet(map(Requirement, config["dependency-groups"]["mutation"]), lock) == []
+    assert unmet(asked(config["project"], "dev"), lock) == []
+
+
+@pytest.mark.parametrize("lock", ["build", "dev", "image", "mutation", "worker"])
 def test_every_pin_has_hashes(lock: str, root: Path) -> None:
     text = (root / f"requirements/{lock}.txt").read_text()
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]
     assert entries
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+
+
+def test_mutants_are_tried_with_the_versions_of_the_tests(root: Path) -> None:
+    tested, tried = pins(root / "requirements/dev.txt"), pins(root / "requirements/mutation.txt")
+    assert {name: version for name, version in tested.items() if tried.get(name) != version} == {}
 
 
 @pytest.mark.parametrize("lock", ["image", "worker"])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.model import catalog, manifests
-from innkeeper.model.catalog import Catalog, ChartRef, Copied, Generated, Plan, fill, mark_of
+from innkeeper.model.catalog import Catalog, ChartRef, Copied, Deadlines, Generated, Plan, fill, mark_of
 from innkeeper.model.errors import BadInput
 
 CATALOG = Path(__file__).parents[2] / "catalog.yaml"
@@ -292,3 +292,9 @@ def test_the_order_in_which_values_are_written_is_no_part_of_a_wish() -> None:
 def test_a_mark_fits_a_label() -> None:
     assert len(mark_of("anything", {"at": 1})) == 40
     assert mark_of("a", "b") != mark_of("b", "a")
+
+
+@pytest.mark.parametrize("step", ["prepare", "release", "ready", "gone"])
+def test_an_undo_is_given_the_time_of_the_longest_step_and_not_that_of_a_decision(step: str) -> None:
+    short = {"prepare": 1, "release": 1, "ready": 1, "gone": 1, "decision": 99}
+    assert Deadlines.model_validate({**short, step: 7}).longest == 7

@@ -67,6 +67,6 @@ def test_a_long_value_is_shown_from_its_beginning(length: int, shown: int) -> No
 
 
 def test_bad_input_keeps_its_words_when_it_crosses_temporal() -> None:
-    told = BadInput("choice", "skip", "is no answer to ready-1", fix="use one of: retry, abort")
+    told = BadInput("choice", "a: b", "is no answer to ready-1", fix="use one of: retry, abort", code="NoAnswer")
     again = BadInput.of(told.cause)
     assert (again.cause, str(again), again.field) == (told.cause, str(told), "choice")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.model import fence, marks, surroundings
-from innkeeper.model.errors import NotOurs
+from innkeeper.model.errors import Cause, NotOurs
 from innkeeper.model.instance import Kind
 from innkeeper.model.manifests import Manifest
 from innkeeper.model.messages import Work
@@ -86,9 +86,15 @@ def test_who_is_not_named_as_we_do_holds_nothing_and_a_new_life_begins(binding: 
     ],
 )
 def test_a_binding_of_somebody_else_is_named_by_a_code_of_its_own(binding: Manifest) -> None:
-    with pytest.raises(NotOurs, match="RoleBinding inn-acme/innkeeper-release is not this instance's") as foreign:
+    with pytest.raises(NotOurs) as foreign:
         fence.demand_ours(binding, "acme", "t1")
-    assert foreign.value.cause.code == "FenceNotOurs"
+    assert foreign.value.cause == Cause(
+        code="FenceNotOurs",
+        message="RoleBinding inn-acme/innkeeper-release is not this instance's, so nobody can be given the right to "
+        "run Helm there",
+        object="RoleBinding inn-acme/innkeeper-release",
+        fix="remove it if it is not needed, then ask again; it was not touched",
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,7 @@ def test_a_binding_of_somebody_else_is_named_by_a_code_of_its_own(binding: Manif
         ({}, None),
         ({"unfenced_until": "2026-03-01T12:00:00+00:00"}, datetime(2026, 3, 1, 12, tzinfo=UTC)),
         ({"unfenced_until": "2026-03-01T12:00:00"}, datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ({"unfenced_until": "2026-03-01T12:00:00+02:00"}, datetime(2026, 3, 1, 10, tzinfo=UTC)),
         ({"unfenced_until": "soon"}, datetime.max.replace(tzinfo=UTC)),
     ],
 )
@@ -105,6 +112,10 @@ def test_until_when_a_helm_may_be_at_work_that_no_binding_names(noted: dict[str,
 
 
 def test_the_widest_role_is_everything() -> None:
-    role = fence.widest_role()
-    assert role["metadata"]["name"] == fence.role_ref()["name"] == "innkeeper-release"
-    assert role["rules"] == [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    assert fence.widest_role() == {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "innkeeper-release", "labels": {"app.kubernetes.io/managed-by": "innkeeper"}},
+        "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+    }
+    assert fence.role_ref()["name"] == "innkeeper-release"

@@ -204,6 +204,8 @@ def test_who_is_alone_uninstalls_and_takes_back_at_once() -> None:
 def test_only_the_newest_revision_shows_a_helm_at_work() -> None:
     assert is_in_flight(history("deployed", "pending-upgrade"))
     assert not is_in_flight(history("pending-upgrade", "deployed"))
+    assert is_in_flight(history("superseded", "deployed", "pending-upgrade"))
+    assert not is_in_flight(history("superseded", "pending-upgrade", "deployed"))
     assert not is_in_flight([])
 
 
