@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .catalog import Plan, fill, mark_of
@@ -34,6 +35,18 @@ def wanted_release(work: Work, plan: Plan, *, chart_digest: str, secret_values: 
         secret_values=secret_values,
         mark=mark_of(chart_digest, values, *([sources] if sources else [])),
     )
+
+
+def nested(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Values by their paths (``auth.password``), as a chart takes them. No path may lead through another."""
+    whole: dict[str, Any] = {}
+    for path, value in values:
+        *parents, leaf = path.split(".")
+        place = whole
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    return whole
 
 
 def _facts(work: Work) -> dict[str, str]:
