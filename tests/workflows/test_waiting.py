@@ -84,6 +84,21 @@ async def test_a_replacing_request_answers_a_parked_undo(world: World) -> None:
     assert await world.storage("undo-parked") == []
 
 
+async def test_after_a_replacing_request_no_undo_waits_for_an_operator(world: World) -> None:
+    hang = world.faults.hang("helm.upgrade", when="after")
+    world.faults.fail("undo-later undo-release helm.uninstall", Forbidden("uninstall is forbidden"), times=1)
+    first = await world.innkeeper.provision("undo-later", tenant="t1", plan="starter")
+    await hang.reached.wait()
+    second = await world.innkeeper.uninstall("undo-later", request_id="undo-later-2")
+    hang.release()
+    ended = await failed(first)
+    assert ended.outcome is Outcome.LEFT_BEHIND
+    assert [(each.choice, each.operator, each.note) for each in ended.decisions] == [
+        ("abort", "replace", "uninstall (request undo-later-2) comes next")
+    ]
+    assert (await second.result()).status is Status.UNINSTALLED
+
+
 async def test_a_replacing_request_ends_the_question_of_a_parked_step(world: World) -> None:
     await world.provisioned("step-parked")
     with world.environment.with_time_skipping_disabled():
