@@ -1,4 +1,4 @@
-"""A stop and a start of what no controller brings back, and where the cluster is slow to believe that a stop is over."""
+"""A stop and a start of what no controller brings back, and of what the cluster is slow to let in again."""
 
 from __future__ import annotations
 
