@@ -196,7 +196,3 @@ def main(console: Console | None = None) -> int:
         return 1
     console.print(told, style="green", highlight=False)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

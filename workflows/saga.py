@@ -257,7 +257,7 @@ class Saga:
         while self._ledger:
             entry = self._ledger.pop()
             cause = None if aborted else await self._undo(entry)
-            while cause is not None:
+            while cause is not None:  # pragma: no branch  # Python 3.11 tells no tracer (python/cpython#106749)
                 choice = await self.parking.ask(entry.step, cause, undo=True, within=self.deadlines.decision)
                 aborted = choice is Choice.ABORT
                 if choice is not Choice.RETRY:

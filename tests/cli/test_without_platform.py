@@ -163,6 +163,17 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], 
 
 
 @pytest.mark.parametrize(
+    ("env", "missing"),
+    [({}, "supabase_url"), ({"INNKEEPER_SUPABASE_URL": f"http://{NOBODY}"}, "supabase_key")],
+)
+def test_a_worker_that_knows_no_database_does_not_start(env: dict[str, str], missing: str, tmp_path: Path) -> None:
+    told = run("worker", "--catalog", str(ROOT / "catalog.yaml"), cwd=tmp_path, env=env)
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith(f"innkeeper worker: {missing}: None is missing")
+    assert f"set INNKEEPER_{missing.upper()}" in told.err
+
+
+@pytest.mark.parametrize(
     ("words", "code"),
     [
         (("stop", "A!"), 2),

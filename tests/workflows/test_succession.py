@@ -58,8 +58,10 @@ async def test_nobody_waits_behind_another_instance_or_under_an_id_that_waits_wi
         mismatch = await refusal(world, stop, changed, replace=replace)
         assert Cause.model_validate(mismatch.details[0]).code == "RequestMismatch"
         assert "(start next-refused)" in mismatch.message
+    await Followed(world, stop).take_next(Request.of(Kind.START, "next-refused", request_id="refused-2"))
     hang.release()
     assert (await waits.result()).status is Status.RUNNING
+    assert (await world.row("next-refused")).generation == 3
 
 
 async def test_who_comes_when_an_operation_has_handed_over_is_told_that_it_has_ended(idle_world: World) -> None:
