@@ -26,6 +26,9 @@ from .start import Hand
 
 ROOT = Path(__file__).resolve().parents[2]
 
+DEADLINES = {"prepare": 600, "release": 600, "ready": 600, "gone": 600, "decision": 3}
+"""Seconds: steps stand still until the last cell of their worker has come to its effect, and must outlast that."""
+
 ENDS_WITHIN = 120.0
 """Seconds that a worker has to end in once it was told to, or has told that it dies."""
 
@@ -41,7 +44,7 @@ def catalog() -> str:
             "container_defaults": plan.container_defaults,
             "pod_security": plan.pod_security,
             "url": "https://${instance.name}.rooms.example",
-            "deadlines": {"prepare": 60, "release": 120, "ready": 120, "gone": 60, "decision": 3},
+            "deadlines": DEADLINES,
         }
         for name, plan in CATALOG.items()
     }

@@ -114,6 +114,9 @@ async def play_all(
                 found = [verdict for verdict in found if not verdict.unheard]
                 found += await play(stage, again, queue=f"chaos-{number}-again", prefix=f"c{number}-again")
         verdicts.extend(found)
+        for verdict in found:
+            if verdict.wrong:
+                tell(f"WRONG {verdict.cell}: {verdict.wrong}")
         wrong = sum(bool(verdict.wrong) for verdict in verdicts)
         tell(f"{len(verdicts)} of {len(cells)} cells after {time.monotonic() - begun:.0f} s, {wrong} wrong")
 
