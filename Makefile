@@ -17,7 +17,8 @@ SEED := $(or $(SEED),$(shell date +%s))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test properties mutation histories bench recovery outages check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test properties mutation histories bench recovery outages chaos check format check-format lint \
+    types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ recovery: $(READY) ## how long work stands still when a worker or a connection d
 
 outages: $(READY) ## every operation with every outage of every part, on real parts; ARGS=--help says how to choose
 	@PYTHONPATH=tests/support $(BIN)/python -m innkeeper.tests.outages $(ARGS)
+
+chaos: $(READY) ## a fault at every effect of every operation, and what is left compared; ARGS=--help says how to choose
+	@PYTHONPATH=tests/support $(BIN)/python -m innkeeper.tests.chaos $(ARGS)
 
 check: check-format lint types imports ## format, lint, types and imports, in less than a minute
 

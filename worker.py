@@ -19,7 +19,7 @@ from typing import Any
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from .activities.charts import Charts
@@ -116,6 +116,7 @@ def compose(
     task_queue: str,
     concurrent_activities: int = 300,
     max_cached_workflows: int = 1000,
+    workflow_runner: WorkflowRunner = SANDBOX,
 ) -> Worker:
     """A worker of all operations over these activities; it runs while it is entered."""
     return Worker(
@@ -124,7 +125,7 @@ def compose(
         workflows=[*WORKFLOWS.values(), *SERVICES],
         activities=list(steps),
         interceptors=[Frame()],
-        workflow_runner=SANDBOX,
+        workflow_runner=workflow_runner,
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=concurrent_activities,
         max_heartbeat_throttle_interval=timedelta(seconds=1),

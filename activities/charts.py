@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..model.catalog import Plan, mark_of
 from ..model.manifests import forgets_data
 from ..model.messages import Work
 from ..model.ports import Cluster, Helm, Manifest
-from ..model.wishes import wanted_release
+from ..model.wishes import nested, wanted_release
 
 RENDER_LIMIT = 30.0
 """Seconds for rendering a chart, dependencies and a remote repository's answer included."""
@@ -55,16 +55,6 @@ class Charts:
         return self._known[key]
 
 
-def _placeholders(plan: Plan) -> dict[str, object]:
+def _placeholders(plan: Plan) -> dict[str, Any]:
     """Something in place of each secret value: charts that insist on one do not render without."""
-    values: dict[str, object] = {}
-    for item in plan.secret_values:
-        *parents, leaf = item.value.split(".")
-        place = values
-        for parent in parents:
-            inner = place.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                break
-            place = inner
-        place[leaf] = "not-the-secret"
-    return values
+    return nested((item.value, "not-the-secret") for item in plan.secret_values)

@@ -107,7 +107,8 @@ class Namespaces:
     async def undo_prepare(self, work: Work) -> None:
         """Delete what this very operation made around the release; the namespace only where it holds no data.
 
-        Where another plan's instance was here before, its namespace gets back what that plan asks for.
+        Where another plan's instance was here before, its namespace gets back what that plan asks for, its Pod Security
+        level included.
         """
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
@@ -122,7 +123,9 @@ class Namespaces:
         former = self._catalog.plans.get(work.former_plan or "")
         if marks.created_by(found) != work.request_id:
             if former is not None and work.former_plan != work.plan:
-                await self._surround(work.model_copy(update={"plan": work.former_plan}), former)
+                before = work.model_copy(update={"plan": work.former_plan})
+                await self._cluster.apply(_keeping_maker(surroundings.namespace(before, former), found))
+                await self._surround(before, former)
         elif not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
 

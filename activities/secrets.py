@@ -15,6 +15,7 @@ from ..model.catalog import Copied, Generated, Plan
 from ..model.errors import AlreadyExists, Pending, Permanent
 from ..model.messages import Work
 from ..model.ports import Cluster, Manifest, Ref
+from ..model.wishes import nested
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -85,7 +86,7 @@ class Secrets:
         Raises:
             Permanent: a Secret or a key of it is missing.
         """
-        values: dict[str, Any] = {}
+        values: list[tuple[str, str]] = []
         for item in plan.secret_values:
             found = await self._cluster.get(Ref("v1", "Secret", item.secret, work.namespace))
             encoded = ((found or {}).get("data") or {}).get(item.key)
@@ -96,12 +97,8 @@ class Secrets:
                     object=f"Secret {work.namespace}/{item.secret}",
                     fix="correct the plan's secrets, or restore the Secret",
                 )
-            *parents, leaf = item.value.split(".")
-            place = values
-            for parent in parents:
-                place = place.setdefault(parent, {})
-            place[leaf] = base64.b64decode(encoded).decode()
-        return values
+            values.append((item.value, base64.b64decode(encoded).decode()))
+        return nested(values)
 
 
 def _random(length: int) -> str:

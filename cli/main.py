@@ -106,7 +106,3 @@ def run() -> NoReturn:
     from ..leaving import leave
 
     leave(code)
-
-
-if __name__ == "__main__":
-    run()

@@ -31,6 +31,9 @@ from .platform import Platform
 INSTANCES = {"acme": ("starter", 0), "globex": ("team", 0), "initech": ("starter", 1), "hooli": ("team", 1)}
 """Name → plan, and which of the two tenants owns it."""
 
+CATALOG = Path(__file__).parents[1] / "catalog.yaml"
+"""The plans that the demo knows: those that are shipped, wherever it is run."""
+
 Ask = Callable[..., Awaitable[OperationHandle]]
 
 
@@ -169,7 +172,8 @@ async def _run(console: Console) -> str:
             style="bold",
             highlight=False,
         )
-        async with Platform(Options(state_dir=Path(directory), worker=True), progress=console.print) as platform:
+        options = Options(state_dir=Path(directory), worker=True, catalog=CATALOG)
+        async with Platform(options, progress=console.print) as platform:
             addresses = platform.addresses
             console.print(f"  ready in {time.monotonic() - begun:.1f} s; Temporal's UI is {addresses.temporal_ui}")
             async with _connected(console, addresses) as demo:
@@ -192,7 +196,3 @@ def main(console: Console | None = None) -> int:
         return 1
     console.print(told, style="green", highlight=False)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

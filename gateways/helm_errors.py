@@ -7,8 +7,9 @@ Helm's own words.
 from __future__ import annotations
 
 import base64
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from innkeeper.model.errors import (
     LONGEST_TEXT,
@@ -44,12 +45,26 @@ _RENDER = (
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without any of the secrets, plain or in base64, and no longer than a cause may be."""
-    for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= _SHORTEST_SECRET:
-            for shape in (secret, base64.b64encode(secret.encode()).decode()):
-                text = text.replace(shape, "***")
+    """The text without any of the secrets and their lines, and no longer than a cause may be.
+
+    They are found as they are, quoted, and in base64, be it of something longer.
+    """
+    lines = {line for secret in secrets for line in (secret, *secret.splitlines()) if len(line) >= _SHORTEST_SECRET}
+    for shape in sorted({shape for line in lines for shape in _shapes(line)}, key=len, reverse=True):
+        text = text.replace(shape, "***")
     return text[:LONGEST_TEXT]
+
+
+def _shapes(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    content = secret.encode()
+    yield base64.b64encode(content).decode()
+    # Within something longer: what depends on its neighbours is left out.
+    for before in range(3):
+        packed = base64.b64encode(bytes(before) + content).decode()
+        yield packed[-(-8 * before // 6) : 8 * (before + len(content)) // 6]
 
 
 def leaves(values: object) -> list[str]:

@@ -221,10 +221,8 @@ def timestamp() -> str:
 
 def seconds(text: str) -> float:
     """A Go duration of one unit, as the simulated nodes' annotations have it: ``300ms``, ``5s``, ``1m``."""
-    for unit, scale in (("ms", 0.001), ("s", 1.0), ("m", 60.0)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * scale
-    return float(text)
+    unit = text.lstrip("0123456789.")
+    return float(text.removesuffix(unit)) * {"ms": 0.001, "s": 1.0, "m": 60.0}[unit]
 
 
 def _stops_after(obj: Manifest) -> float:

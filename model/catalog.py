@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -229,6 +230,11 @@ class Plan(_Part):
         for item in self.secret_values:
             if item.key not in made.get(item.secret, {item.key: 0}):
                 raise ValueError(f"secret_values: secret {item.secret!r} has no key {item.key!r}")
+        # In this order a path comes right before those that lead through it, or name the same value again.
+        paths = sorted(item.value.split(".") for item in self.secret_values)
+        for one, next_one in pairwise(paths):
+            if next_one[: len(one)] == one:
+                raise ValueError(f"secret_values: {'.'.join(one)} and {'.'.join(next_one)} cannot both have a value")
         return self
 
 

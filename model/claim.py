@@ -28,7 +28,7 @@ def refusal(claim: Claim, request: Request) -> Cause | None:
             return BadInput(
                 "name", request.instance, "is no instance of this tenant", fix="check the name and the tenant"
             ).cause
-        case Verdict.ILLEGAL:
+        case Verdict.ILLEGAL:  # pragma: no branch  # there is no other verdict
             return _illegal(claim, request)
 
 
@@ -46,6 +46,17 @@ def _illegal(claim: Claim, request: Request) -> Cause:
         f"is {status}, and {request.kind} needs it to be {allowed}",
         fix=advice,
     ).cause
+
+
+def row_of(claim: Claim) -> Instance:
+    """The row that a claim holds.
+
+    Raises:
+        RuntimeError: it holds none, which is a defect of whoever answered it.
+    """
+    if claim.instance is None:
+        raise RuntimeError(f"a claim without a row: {claim.verdict}")
+    return claim.instance
 
 
 def stored_result(record: OperationRecord) -> OperationResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .catalog import Plan, fill, mark_of
@@ -20,18 +21,32 @@ def url_of(work: Work, plan: Plan) -> str | None:
 def wanted_release(work: Work, plan: Plan, *, chart_digest: str, secret_values: dict[str, Any]) -> Release:
     """The release as the plan wants it; its mark changes exactly when what is wanted changes.
 
-    `chart_digest` stands for the chart's content. Secret values have no part in the mark: it is not secret.
+    `chart_digest` stands for the chart's content. The mark is not secret, so that secret values have no part in it, but
+    where they come from and go to has.
     """
     facts = {**_facts(work), "url": url_of(work, plan) or ""}
     values = fill(plan.values, instance=facts, secrets={secret.name: secret.name for secret in plan.secrets})
+    sources = [source.model_dump() for source in plan.secret_values]
     return Release(
         name=work.release,
         namespace=work.namespace,
         chart=plan.chart,
         values=values,
         secret_values=secret_values,
-        mark=mark_of(chart_digest, values),
+        mark=mark_of(chart_digest, values, *([sources] if sources else [])),
     )
+
+
+def nested(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Values by their paths (``auth.password``), as a chart takes them. No path may lead through another."""
+    whole: dict[str, Any] = {}
+    for path, value in values:
+        *parents, leaf = path.split(".")
+        place = whole
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    return whole
 
 
 def _facts(work: Work) -> dict[str, str]:

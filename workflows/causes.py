@@ -11,18 +11,13 @@ from temporalio.exceptions import TimeoutError as TemporalTimeout
 with workflow.unsafe.imports_passed_through():
     from ..model.errors import Cause
 
-FOREVER = 20
-"""Links of a chain that are followed; Temporal caps chains, and so does this."""
-
 
 def application_error(error: BaseException) -> ApplicationError | None:
     """The error that our own code raised, somewhere in the chain."""
     link: BaseException | None = error
-    for _ in range(FOREVER):
-        if link is None or isinstance(link, ApplicationError):
-            return link
+    while link is not None and not isinstance(link, ApplicationError):
         link = link.__cause__
-    return None
+    return link
 
 
 def error_type(error: BaseException) -> str:

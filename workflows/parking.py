@@ -63,7 +63,7 @@ class Parking:
         )
         self._journal.say(step, StepState.PARKED, str(cause))
         if undo and self._gives_way:
-            self._take(Decision(choice=Choice.ABORT, operator=REPLACED, note=self._gives_way))
+            self._take(self.question, Decision(choice=Choice.ABORT, operator=REPLACED, note=self._gives_way))
         workflow.upsert_search_attributes([PARKED.value_set(True)])
         self._journal.ask(self.question, self._instance)
         try:
@@ -89,13 +89,11 @@ class Parking:
                 timeout_summary=f"then {question.otherwise} is taken for {question.id}",
             )
         except asyncio.TimeoutError:  # noqa: UP041  # what the SDK raises, which is another class before Python 3.11
-            self._take(Decision(choice=question.otherwise, operator=DEADLINE, note=NOBODY))
-        if self._answer is None:
-            raise RuntimeError("a question without an answer")
-        return self._answer.choice
+            self._take(question, Decision(choice=question.otherwise, operator=DEADLINE, note=NOBODY))
+        return self.decided[-1].choice
 
-    def refuse(self, decision: Decision) -> None:
-        """Pass only a decision that answers what is asked now.
+    def refuse(self, decision: Decision) -> Question:
+        """Pass only a decision that answers what is asked now, which is returned.
 
         Raises:
             ApplicationError: of the type `BadInput`; says what is asked, if anything is.
@@ -110,11 +108,11 @@ class Parking:
         if decision.choice not in question.choices:
             offered = ", ".join(question.choices)
             raise _bad("choice", decision.choice, f"is no answer to {question.id}", f"use one of: {offered}")
+        return question
 
     def decide(self, decision: Decision) -> Decided:
         """Take an operator's decision, which `refuse` let pass."""
-        self.refuse(decision)
-        return self._take(decision)
+        return self._take(self.refuse(decision), decision)
 
     def give_way(self, because: str) -> None:
         """Ask about no undo any more: another request has the next turn, and begins from what is left behind.
@@ -123,12 +121,9 @@ class Parking:
         """
         self._gives_way = because
         if self.question is not None and self.question.undo and self._answer is None:
-            self._take(Decision(choice=Choice.ABORT, operator=REPLACED, note=because))
+            self._take(self.question, Decision(choice=Choice.ABORT, operator=REPLACED, note=because))
 
-    def _take(self, decision: Decision) -> Decided:
-        question = self.question
-        if question is None:
-            raise RuntimeError("an answer without a question")
+    def _take(self, question: Question, decision: Decision) -> Decided:
         decided = Decided(
             question=question.id,
             step=question.step,

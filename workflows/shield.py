@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -15,11 +16,7 @@ async def uninterrupted(doing: Awaitable[T]) -> T:
     """Await to the end although the operation is cancelled meanwhile: one shield stops at the first cancellation."""
     task = asyncio.ensure_future(doing)
     while not task.done():
-        try:
+        # How it ended is told once it has: until then a cancellation is the operation's.
+        with contextlib.suppress(asyncio.CancelledError, FailureError):
             await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-        except FailureError:
-            break
     return task.result()

@@ -9,10 +9,12 @@ from typing import TypeVar
 import pytest
 from attempts import OPERATORS, Steps, attempt, work_on
 
+from innkeeper.activities.workloads import Workloads
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model import catalog, fence, release
+from innkeeper.model.manifests import write_yaml
 from innkeeper.model.messages import Work
 from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import settle_in
@@ -23,6 +25,7 @@ CATALOG = {
     "plans": {
         "starter": {"chart": {"path": "room"}, "deadlines": {"release": 600}},
         "bigger": {"chart": {"path": "room"}, "values": {"replicas": 3}},
+        "strict": {"chart": {"path": "room"}, "pod_security": "restricted"},
         "wide": {"chart": {"path": "wide"}, "cluster_objects": ["ClusterRole"]},
     }
 }
@@ -43,6 +46,7 @@ class Bench:
         self.catalog = catalog.parse(CATALOG, folder="")
         steps = Steps(self.cluster, self.helm, self.catalog)
         self.fence, self.namespaces, self.releases = steps.fence, steps.namespaces, steps.releases
+        self.workloads = Workloads(self.cluster, self.catalog)
 
     async def attempt(self, act: Callable[[Work], Awaitable[T]], work: Work = WORK, limit: float = 60) -> T:
         """One attempt of an activity."""
@@ -53,6 +57,27 @@ class Bench:
         labels = release.storage_labels("acme")
         found = await self.world.list_objects("v1", "Secret", namespace="inn-acme", labels=labels)
         return [each.state.value for each in release.revisions_of(found)]
+
+    async def stored(self, version: int, state: str, *manifest: Manifest) -> None:
+        """Put a revision of these objects into Helm's storage, as somebody's Helm may have left it."""
+        record = {
+            "name": "acme",
+            "namespace": "inn-acme",
+            "version": version,
+            "manifest": "\n---\n".join(write_yaml(each) for each in manifest),
+            "info": {"status": state, "description": "by hand"},
+        }
+        labels = {**release.storage_labels("acme"), "status": state, "version": str(version)}
+        meta = {"name": f"sh.helm.release.v1.acme.v{version}", "namespace": "inn-acme", "labels": labels}
+        await self.world.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": release.STORAGE_TYPE,
+                "metadata": meta,
+                "data": {"release": release.pack(record)},
+            }
+        )
 
     async def binding(self) -> Manifest | None:
         """The binding as it is."""

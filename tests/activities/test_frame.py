@@ -64,6 +64,17 @@ async def test_an_attempt_that_blocked_its_worker_for_longer_than_its_heartbeats
     assert went_on == []
 
 
+async def test_what_an_activity_tells_temporal_in_its_own_words_is_passed_on_as_it_is() -> None:
+    own = ApplicationError("told", "detail", type="Own", non_retryable=True)
+
+    async def act() -> None:
+        raise own
+
+    with pytest.raises(ApplicationError) as told:
+        await framed(act)
+    assert told.value is own
+
+
 async def test_a_short_pause_is_none() -> None:
     async def act() -> str:
         for _ in range(3):

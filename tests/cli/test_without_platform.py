@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 
 from innkeeper.cli.documents import schema
 from innkeeper.cli.main import application
+from innkeeper.embedded.lock import StateLock
+from innkeeper.embedded.supervisor import FAILURE
+from innkeeper.model.errors import Cause
 
 from .terminal import PROGRAM, run
 
@@ -106,6 +109,27 @@ def test_completion_offers_the_answers_to_a_question() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("list --status sto", ["stopping", "stopped"]),
+        ("operations --kind up", ["upgrade"]),
+        ("operations --kind none", []),
+    ],
+)
+def test_completion_offers_statuses_and_kinds(words: str, offered: list[str]) -> None:
+    number = str(len(words.split()))
+    env = {"_INNKEEPER_COMPLETE": "complete_bash", "COMP_WORDS": f"innkeeper {words}", "COMP_CWORD": number}
+    assert run(env=env).out.split() == offered
+
+
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2() -> None:
+    told = run()
+    assert told.code == 2
+    assert "Usage: innkeeper" in told.out + told.err
+    assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
     ("words", "named"),
     [
         (("provision", "A_B!", "--tenant", "t1", "--plan", "starter"), "name: 'A_B!' is not a DNS label"),
@@ -136,6 +160,17 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], 
     assert named in told.err
     assert "fix:" in told.err
     assert "Traceback" not in told.err
+
+
+@pytest.mark.parametrize(
+    ("env", "missing"),
+    [({}, "supabase_url"), ({"INNKEEPER_SUPABASE_URL": f"http://{NOBODY}"}, "supabase_key")],
+)
+def test_a_worker_that_knows_no_database_does_not_start(env: dict[str, str], missing: str, tmp_path: Path) -> None:
+    told = run("worker", "--catalog", str(ROOT / "catalog.yaml"), cwd=tmp_path, env=env)
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith(f"innkeeper worker: {missing}: None is missing")
+    assert f"set INNKEEPER_{missing.upper()}" in told.err
 
 
 @pytest.mark.parametrize(
@@ -237,6 +272,22 @@ def test_nothing_running_is_said_and_stopping_it_is_harmless(tmp_path: Path) -> 
     assert (down.code, down.document["stopped"]) == (0, False)
 
 
+def test_a_platform_that_ended_by_itself_is_said_with_why(tmp_path: Path) -> None:
+    (tmp_path / FAILURE).write_text(Cause(code="PartDied", message="temporal ended with exit code 1").model_dump_json())
+    told = run("status", "--state-dir", str(tmp_path))
+    assert told.code == 4
+    assert "the last one ended by itself: temporal ended with exit code 1" in told.out
+
+
+def test_a_platform_that_is_starting_is_said_with_its_process_and_its_logs(tmp_path: Path) -> None:
+    held = StateLock(tmp_path)
+    held.take()
+    told = run("status", "--state-dir", str(tmp_path))
+    held.release()
+    assert told.code == 0
+    assert told.out == f"starting on {tmp_path} (process {os.getpid()}); logs: {tmp_path / 'logs'}\n"
+
+
 def test_the_doctor_names_what_is_missing_and_exits_with_4(tmp_path: Path) -> None:
     well = run("doctor", "--output", "json")
     assert well.code == 0, well
@@ -251,6 +302,8 @@ def test_the_schema_in_the_documentation_is_the_codes() -> None:
     written = json.loads((ROOT / "docs" / "cli.schema.json").read_text())
     assert written == json.loads(json.dumps(schema()))
     jsonschema.Draft202012Validator.check_schema(written)
+    made = subprocess.run([sys.executable, "-m", "innkeeper.cli.documents"], capture_output=True, text=True, check=True)
+    assert json.loads(made.stdout) == written
 
 
 def test_a_closed_pipe_is_no_crash() -> None:

@@ -272,6 +272,7 @@ async def test_a_users_own_parts_are_used_and_never_started(tmp_path: Path) -> N
     ("given", "says"),
     [
         ({"kubeconfig": "CONFIG"}, "context: None is missing.*staging, prod"),
+        ({"kubeconfig": "TEXT", "context": "dev"}, "kubeconfig: '.*' is no kubeconfig"),
         ({"kubeconfig": "CONFIG", "context": "dev"}, "context: 'dev' is not in .*staging, prod"),
         ({"kubeconfig": "/nowhere", "context": "dev"}, "kubeconfig: '/nowhere' cannot be read"),
         ({"context": "dev"}, "context: 'dev' belongs to no kubeconfig"),
@@ -281,7 +282,10 @@ async def test_a_users_own_parts_are_used_and_never_started(tmp_path: Path) -> N
 async def test_a_users_own_parts_must_be_named_in_full(given: dict[str, Any], says: str, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(json.dumps({"contexts": [{"name": "staging"}, {"name": "prod"}], "current-context": "prod"}))
-    chosen: dict[str, Any] = {name: str(config) if value == "CONFIG" else value for name, value in given.items()}
+    text = tmp_path / "text"
+    text.write_text("no kubeconfig at all")
+    files = {"CONFIG": str(config), "TEXT": str(text)}
+    chosen: dict[str, Any] = {name: files.get(value, value) for name, value in given.items()}
     with pytest.raises(BadInput, match=says):
         await Platform(state_dir=tmp_path / "state", **chosen).start()
     assert not (tmp_path / "state").exists(), "nothing is touched"

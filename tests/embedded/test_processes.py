@@ -122,6 +122,7 @@ async def test_the_former_log_is_kept_for_one_more_start(tmp_path: Path) -> None
         await run("part", ["echo", word], log=log, timeout=5)
     assert tail_of(log) == "second"
     assert tail_of(tmp_path / "log.previous") == "first"
+    assert tail_of(tmp_path / "never-written") == ""
 
 
 async def test_a_program_that_takes_too_long_is_killed(tmp_path: Path) -> None:

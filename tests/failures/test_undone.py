@@ -62,6 +62,28 @@ async def test_what_cannot_be_undone_is_left_behind_and_named(world: World) -> N
     assert StepState.LEFT_BEHIND in {event.state for event in result.steps}
 
 
+async def test_what_is_left_behind_is_named_by_its_steps_where_nobody_can_look(world: World) -> None:
+    world.faults.fail("fail-blind release helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    world.faults.fail("helm.uninstall", Forbidden("uninstall is forbidden"), times=None)
+    world.faults.fail("fail-blind survey *", Forbidden("namespaces is forbidden"), times=None)
+    result = await failed(await world.innkeeper.provision("fail-blind", tenant="t1", plan="starter"))
+    assert result.outcome is Outcome.LEFT_BEHIND
+    assert result.cause is not None
+    assert result.cause.message.endswith("Left behind: release: uninstall is forbidden")
+    assert world.faults.unplayed == []
+
+
+async def test_a_failure_that_is_asked_for_again_is_the_same_failure_and_changes_nothing(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    first = await failed(await world.innkeeper.provision("fail-again", tenant="t1", plan="starter", request_id="f-1"))
+    await world.provisioned("fail-again", request_id="f-2")
+    again = await failed(await world.innkeeper.provision("fail-again", tenant="t1", plan="starter", request_id="f-1"))
+    assert again == first
+    assert (again.outcome, again.cause and again.cause.message) == (Outcome.UNDONE, "chart says no")
+    row = await world.row("fail-again")
+    assert (row.status, row.generation) == (Status.RUNNING, 2)
+
+
 async def test_a_failed_start_stops_again_and_says_why(world: World) -> None:
     await world.provisioned("fail-start")
     await (await world.innkeeper.stop("fail-start")).result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,22 @@ def test_a_secret_is_blotted_out_plain_and_in_base64_even_where_one_holds_anothe
     encoded = base64.b64encode(b"hunter22").decode()
     text = redact(f"a hunter2 b hunter22 c {encoded} d abc", ["hunter2", "hunter22", "abc"])
     assert text == "a *** b *** c *** d abc"
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+def test_a_secret_is_blotted_out_of_the_base64_of_something_longer(before: str) -> None:
+    whole = base64.b64encode(f"{before}s3cr3t-of-ours, and more".encode()).decode()
+    assert redact(f"data: {whole}", ["s3cr3t-of-ours"]).count("***") == 1
+    told = b"".join(
+        base64.b64decode(part + "=" * (-len(part) % 4)) for part in redact(whole, ["s3cr3t-of-ours"]).split("***")
+    )
+    assert b"s3cr3t" not in told
+
+
+def test_a_secret_is_blotted_out_where_it_is_quoted_and_of_several_lines_each() -> None:
+    secret = 'one "line" \u00e9\nand another'
+    text = f"{secret!r} {json.dumps(secret)} {json.dumps(secret, ensure_ascii=False)} and another, one "
+    assert redact(text, [secret]) == """'***\\n***' "***" "***" ***, one """
 
 
 def test_a_long_text_is_cut_after_its_secrets_are_out() -> None:

@@ -198,6 +198,15 @@ def test_a_copied_secrets_keys_are_not_known_beforehand() -> None:
     assert plan.secrets == [Copied(name="pull", copy_from="registry")]
 
 
+@pytest.mark.parametrize("other", ["auth", "auth.password", "auth.password.hash"])
+def test_a_values_path_cannot_lead_through_another_or_be_given_twice(other: str) -> None:
+    given = [
+        {"value": path, "secret": "made", "key": "password"} for path in ("auth.password", "auth-mode", "zone", other)
+    ]
+    assert "cannot both have a value" in refusal(secrets=MADE, secret_values=given)
+    assert len(read(secrets=MADE, secret_values=given[:-1]).secret_values) == 3
+
+
 @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b", "a b"])
 def test_a_values_path_has_no_empty_part(path: str) -> None:
     said = refusal(secrets=MADE, secret_values=[{"value": path, "secret": "made", "key": "password"}])

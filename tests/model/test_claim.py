@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.model.claim import refusal, stored_result, wish_is_open, work_of
+from innkeeper.model.claim import refusal, row_of, stored_result, wish_is_open, work_of
 from innkeeper.model.errors import Cause
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import (
@@ -135,6 +135,12 @@ def record(**told: Any) -> OperationRecord:
         "ended_at": MOMENT,
     }
     return OperationRecord.model_validate({**usual, **told})
+
+
+def test_a_claim_without_a_row_is_a_defect() -> None:
+    with pytest.raises(RuntimeError, match="a claim without a row: claimed"):
+        row_of(Claim(verdict=Verdict.CLAIMED))
+    assert row_of(Claim(verdict=Verdict.CLAIMED, instance=row())) == row()
 
 
 def test_a_stored_outcome_is_told_as_it_was() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from works import work
 
-from innkeeper.model.catalog import ChartRef, Plan
+from innkeeper.model.catalog import ChartRef, Plan, mark_of
 from innkeeper.model.wishes import url_of, wanted_release
 
 VALUES = {
@@ -72,3 +72,28 @@ def test_another_chart_or_other_values_are_another_wish(told: dict[str, Any]) ->
 
 def test_what_is_secret_has_no_part_in_the_mark() -> None:
     assert mark(secret_values={"auth": {"password": "x"}}) == mark()
+
+
+PASSWORD = {"value": "auth.password", "secret": "credentials", "key": "password"}
+
+
+def mark_from(*sources: dict[str, str]) -> str:
+    """Of a chart that is given these of the plan's secrets as values."""
+    wanted = plan(secret_values=sources, secrets=[{"name": "credentials", "generate": {"password": 24, "seed": 24}}])
+    return wanted_release(work(), wanted, chart_digest="d1", secret_values={}).mark
+
+
+def test_where_a_secret_comes_from_and_where_it_goes_have() -> None:
+    marks = {
+        mark(),
+        mark_from(PASSWORD),
+        mark_from({**PASSWORD, "value": "auth.pass"}),
+        mark_from({**PASSWORD, "key": "seed"}),
+        mark_from(PASSWORD, {**PASSWORD, "value": "auth.again"}),
+    }
+    assert len(marks) == 5
+
+
+def test_a_plan_that_gives_no_secret_as_a_value_has_the_mark_of_its_chart_and_values_alone() -> None:
+    wanted = wanted_release(work(), plan(), chart_digest="d1", secret_values={})
+    assert mark_from() == mark() == mark_of("d1", wanted.values)

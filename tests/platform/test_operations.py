@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import zlib
 from typing import Any
 
 import pytest
-from temporalio.client import Client
 
 from innkeeper.client import Innkeeper, OperationHandle
 from innkeeper.embedded import demo_proof as proof
-from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.kubernetes import KubernetesCluster
-from innkeeper.model import marks, release
 from innkeeper.model.errors import Busy, OperationFailed, Refused
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import OperationResult, Outcome
@@ -34,11 +28,6 @@ async def replicas(cluster: KubernetesCluster, name: str) -> dict[str, int]:
         for item in await cluster.list_objects("apps/v1", kind, namespace=f"inn-{name}"):
             found[item["metadata"]["name"]] = item["spec"]["replicas"]
     return found
-
-
-def unpacked(revision: release.Revision) -> str:
-    """All that Helm stored of a revision, values included."""
-    return zlib.decompress(base64.b64decode(base64.b64decode(revision.packed)), wbits=31).decode()
 
 
 async def failed(handle: OperationHandle) -> OperationResult:
@@ -238,27 +227,3 @@ async def test_a_stopped_instance_stays_stopped_when_somebody_scales_it_up(
     assert await proof.pods(cluster, "held") == []
     await (await innkeeper.start("held")).result()
     assert await replicas(cluster, "held") == ran
-
-
-async def test_no_secret_reaches_a_history_a_row_or_helms_stored_values(
-    innkeeper: Innkeeper, cluster: KubernetesCluster, addresses: Addresses
-) -> None:
-    handle = await innkeeper.provision("secretive", tenant="t1", plan="starter")
-    await handle.result()
-    held = await cluster.list_objects("v1", "Secret", namespace="inn-secretive", labels={marks.DATA: "true"})
-    secrets = [base64.b64decode(value).decode() for item in held for value in item["data"].values()]
-    assert secrets
-    temporal = await Client.connect(addresses.temporal_address)
-    history = (await temporal.get_workflow_handle("instance/secretive", run_id=handle.run_id).fetch_history()).to_json()
-    told = [await innkeeper.get("secretive"), *(await innkeeper.operations("secretive")).items]
-    rows = json.dumps([item.model_dump(mode="json") for item in told if item])
-    assert "secretive" in history
-    assert "secretive" in rows
-    stored = release.revisions_of(
-        await cluster.list_objects(
-            "v1", "Secret", namespace="inn-secretive", labels=release.storage_labels("secretive")
-        )
-    )
-    helm = "".join(unpacked(revision) for revision in stored)
-    assert "secretive" in helm
-    assert all(secret not in text for secret in secrets for text in (history, rows, helm))

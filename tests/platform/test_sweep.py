@@ -22,6 +22,7 @@ from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model import names
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, Outcome
+from innkeeper.model.ports import Ref
 from innkeeper.settings import Settings
 from innkeeper.worker import running
 
@@ -61,16 +62,39 @@ async def another_temporal() -> AsyncIterator[str]:
     await asyncio.sleep(0.3)
 
 
-async def reached(handle: OperationHandle, step: str) -> None:
-    """Wait until the operation is in a step."""
-    async for event in handle.progress():
-        if event.step == step:
-            return
+class Gate:
+    """What holds the releases of the plan `gated` until a test lets them go on."""
+
+    def __init__(self, cluster: KubernetesCluster) -> None:
+        self._cluster = cluster
+
+    async def held(self, name: str) -> None:
+        """Wait until the instance's Helm waits at the gate."""
+        async with asyncio.timeout(120):
+            while await self._cluster.get(Ref("batch/v1", "Job", f"{name}-before", f"inn-{name}")) is None:
+                await asyncio.sleep(0.05)
+
+    async def open(self) -> None:
+        await self._mark("open")
+
+    async def close(self) -> None:
+        await self._mark(None)
+
+    async def _mark(self, mark: str | None) -> None:
+        await self._cluster.patch(Ref("v1", "Node", "node-1"), {"metadata": {"labels": {"swept": mark}}})
+
+
+@pytest.fixture
+async def gate(cluster: KubernetesCluster) -> AsyncIterator[Gate]:
+    """The gate, closed before and after the test."""
+    gate = Gate(cluster)
+    yield gate
+    await gate.close()
 
 
 async def settled(database: SupabaseDatabase, name: str) -> Instance:
     """The row once nothing is under way any more."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(180):
         while True:
             row = await database.instance(name)
             if row is not None and row.status.settled:
@@ -89,12 +113,14 @@ async def test_the_workers_own_schedule_finds_what_was_terminated_and_has_it_rep
     temporal: Client,
     cluster: KubernetesCluster,
     database: SupabaseDatabase,
+    gate: Gate,
 ) -> None:
     async with running(sweeping):
         innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
-        lost = await innkeeper.provision("swept", tenant="t1", plan="slow")
-        await reached(lost, "ready")
+        lost = await innkeeper.provision("swept", tenant="t1", plan="gated")
+        await gate.held("swept")
         await terminate(temporal, lost)
+        await gate.open()
         row = await settled(database, "swept")
         assert (row.status, row.generation) == (Status.RUNNING, 2)
         await proof.demand_running(cluster, database, "swept")
@@ -113,13 +139,15 @@ async def test_what_was_lost_with_temporals_state_is_repaired_and_what_had_ended
     another_temporal: str,
     cluster: KubernetesCluster,
     database: SupabaseDatabase,
+    gate: Gate,
 ) -> None:
     async with running(sweeping):
         innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
         await (await innkeeper.provision("asleep", tenant="t1", plan="starter", request_id="asleep-1")).result()
         await (await innkeeper.stop("asleep")).result()
-        lost = await innkeeper.provision("forgotten", tenant="t1", plan="slow")
-        await reached(lost, "ready")
+        lost = await innkeeper.provision("forgotten", tenant="t1", plan="gated")
+        await gate.held("forgotten")
+    await gate.open()
     async with running(sweeping.model_copy(update={"temporal_address": another_temporal})):
         row = await settled(database, "forgotten")
         assert (row.status, row.generation) == (Status.RUNNING, 2)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from innkeeper.client import Innkeeper
+from innkeeper.client import Innkeeper, OperationHandle
 from innkeeper.embedded import demo_proof as proof
 from innkeeper.embedded.options import Addresses
+from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model import fence
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.ports import Ref
+
+from .processes import LOG, kill, spawn_worker
 
 
 def closed_port() -> int:
@@ -85,56 +86,37 @@ QUEUE = "of-the-killed"
 """A task queue of its own: the session's worker must not carry on what this one leaves."""
 
 
-async def spawn(environment: dict[str, str], folder: Path) -> asyncio.subprocess.Process:
-    log = (folder / "worker.log").open("ab")
-    try:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "innkeeper.worker",
-            cwd=folder,
-            env={**environment, "INNKEEPER_TASK_QUEUE": QUEUE},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    finally:
-        log.close()
-
-
 async def test_a_killed_workers_operation_is_carried_on_by_the_next_and_a_stopped_one_ends_cleanly(
     addresses: Addresses, platform_env: dict[str, str], tmp_path: Path
 ) -> None:
     innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
-    first = await spawn(platform_env, tmp_path)
+    first = await spawn_worker(platform_env, tmp_path, QUEUE)
     handle = await innkeeper.provision("survivor", tenant="t1", plan="slow")
     async for event in handle.progress():
         if event.step == "ready":
             break
-    os.kill(first.pid, signal.SIGKILL)
-    await first.wait()
-    second = await spawn(platform_env, tmp_path)
+    await kill(first)
+    second = await spawn_worker(platform_env, tmp_path, QUEUE)
     result = await asyncio.wait_for(handle.result(), 120)
     assert (result.outcome, result.status) == (Outcome.DONE, Status.RUNNING)
     second.terminate()
     assert await asyncio.wait_for(second.wait(), 30) == 0
-    assert "Traceback" not in (tmp_path / "worker.log").read_text()
+    assert "Traceback" not in (tmp_path / LOG).read_text()
 
 
 async def test_a_worker_killed_while_its_helm_runs_is_replaced_by_one_that_recovers_the_release_at_once(
     addresses: Addresses, platform_env: dict[str, str], tmp_path: Path, cluster: KubernetesCluster
 ) -> None:
     innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
-    first = await spawn(platform_env, tmp_path)
+    first = await spawn_worker(platform_env, tmp_path, QUEUE)
     handle = await innkeeper.provision("cut-off", tenant="t1", plan="held")
     async with asyncio.timeout(60):
         while await cluster.get(Ref("batch/v1", "Job", "cut-off-before", "inn-cut-off")) is None:
             await asyncio.sleep(0.05)
-    os.kill(first.pid, signal.SIGKILL)
-    await first.wait()
+    await kill(first)
     binding = await cluster.get(fence.binding_ref("inn-cut-off"))
     await cluster.patch(Ref("v1", "Node", "node-1"), {"metadata": {"labels": {"worker-killed": "open"}}})
-    second = await spawn(platform_env, tmp_path)
+    second = await spawn_worker(platform_env, tmp_path, QUEUE)
     result = await asyncio.wait_for(handle.result(), 180)
     assert (result.outcome, result.status) == (Outcome.DONE, Status.RUNNING)
     assert await proof.deployed(cluster, "cut-off") == [1]
@@ -144,3 +126,35 @@ async def test_a_worker_killed_while_its_helm_runs_is_replaced_by_one_that_recov
     assert None is not fence.holder_of(binding) != fence.holder_of(after)
     second.terminate()
     assert await asyncio.wait_for(second.wait(), 30) == 0
+
+
+async def test_a_worker_that_finds_no_kubectl_and_no_other_program_does_everything(
+    addresses: Addresses,
+    platform_env: dict[str, str],
+    tmp_path: Path,
+    cluster: KubernetesCluster,
+    database: SupabaseDatabase,
+) -> None:
+    """Helm comes with the environment, and is called by its path."""
+    worker = await spawn_worker({**platform_env, "PATH": str(tmp_path)}, tmp_path, QUEUE)
+    try:
+        innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
+        name = "alone"
+
+        async def done(handle: OperationHandle) -> Status:
+            result = await asyncio.wait_for(handle.result(), 120)
+            assert result.outcome is Outcome.DONE
+            return result.status
+
+        await done(await innkeeper.provision(name, tenant="t1", plan="starter"))
+        await done(await innkeeper.upgrade(name, plan="wide"))
+        await done(await innkeeper.stop(name))
+        await done(await innkeeper.start(name))
+        await done(await innkeeper.restart(name))
+        await done(await innkeeper.repair(name))
+        await proof.demand_running(cluster, database, name)
+        await done(await innkeeper.uninstall(name))
+        assert await done(await innkeeper.purge(name)) is Status.PURGED
+        assert await cluster.get(Ref("v1", "Namespace", f"inn-{name}")) is None
+    finally:
+        await kill(worker)

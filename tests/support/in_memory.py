@@ -49,6 +49,18 @@ OPERATORS = "innkeeper-system"
 QUICK = {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600}
 """Deadlines for tests that wait until a step's is over, retry after retry."""
 
+INSISTING = {
+    "chart": {"path": "room"},
+    "secrets": [{"name": "credentials", "generate": {"password": 24, "seed": 40}}, {"name": "shop", "copy": "licence"}],
+    "secret_values": [
+        {"value": "auth.password", "secret": "credentials", "key": "password"},
+        {"value": "auth.seed", "secret": "credentials", "key": "seed"},
+        {"value": "auth.licence", "secret": "shop", "key": "token"},
+    ],
+    "deadlines": QUICK,
+}
+"""Of a chart that wants its secrets as values."""
+
 CATALOG = {
     "plans": {
         "starter": {
@@ -90,6 +102,8 @@ CATALOG = {
             "deadlines": QUICK,
             "on_upgrade_failure": "park",
         },
+        "insisting": INSISTING,
+        "insisting-careful": {**INSISTING, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
         "broken": {"chart": {"path": "broken"}},
     }
 }

@@ -162,3 +162,16 @@ async def test_a_provision_on_another_plan_that_fails_leaves_the_plan_of_what_ru
     await failed(await world.innkeeper.provision("replan", tenant="t1", plan="cramped"))
     row = await world.row("replan")
     assert (row.status, row.plan) == (Status.ERROR, "starter")
+
+
+async def test_an_upgrade_of_an_instance_in_error_brings_up_what_the_plan_says(world: World) -> None:
+    await world.provisioned("up-error")
+    await (await world.innkeeper.stop("up-error")).result()
+    await world.spoil("up-error", "crash")
+    await failed(await world.innkeeper.start("up-error"))
+    assert (await world.row("up-error")).status is Status.ERROR
+    await world.spoil("up-error", None)
+    result = await upgraded(world, "up-error", "crowded")
+    row = await world.row("up-error")
+    assert (result.outcome, row.status, row.plan, row.cause) == (Outcome.DONE, Status.RUNNING, "crowded", None)
+    assert (await world.replicas("up-error"))["up-error-web"] == 3

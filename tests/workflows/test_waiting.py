@@ -8,7 +8,7 @@ import pytest
 from following import Followed, failed
 
 from innkeeper.client import OperationHandle
-from innkeeper.model.errors import Busy, Forbidden, OperationFailed, Refused, ReleaseFailed
+from innkeeper.model.errors import BadInput, Busy, Forbidden, OperationFailed, Refused, ReleaseFailed
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome, StepState
 
@@ -84,6 +84,21 @@ async def test_a_replacing_request_answers_a_parked_undo(world: World) -> None:
     assert await world.storage("undo-parked") == []
 
 
+async def test_after_a_replacing_request_no_undo_waits_for_an_operator(world: World) -> None:
+    hang = world.faults.hang("helm.upgrade", when="after")
+    world.faults.fail("undo-later undo-release helm.uninstall", Forbidden("uninstall is forbidden"), times=1)
+    first = await world.innkeeper.provision("undo-later", tenant="t1", plan="starter")
+    await hang.reached.wait()
+    second = await world.innkeeper.uninstall("undo-later", request_id="undo-later-2")
+    hang.release()
+    ended = await failed(first)
+    assert ended.outcome is Outcome.LEFT_BEHIND
+    assert [(each.choice, each.operator, each.note) for each in ended.decisions] == [
+        ("abort", "replace", "uninstall (request undo-later-2) comes next")
+    ]
+    assert (await second.result()).status is Status.UNINSTALLED
+
+
 async def test_a_replacing_request_ends_the_question_of_a_parked_step(world: World) -> None:
     await world.provisioned("step-parked")
     with world.environment.with_time_skipping_disabled():
@@ -135,6 +150,24 @@ async def test_a_displaced_request_is_refused_and_a_second_waiter_is_told_who_wa
     assert (await winner.result()).status is Status.UNINSTALLED
     assert (await failed(first)).outcome is Outcome.CANCELLED
     assert await world.database.operation("place-2") is None
+
+
+async def test_a_request_that_waits_has_no_steps_yet_and_cannot_be_cancelled(world: World) -> None:
+    await world.provisioned("no-run-yet")
+    hang = world.faults.hang("no-run-yet scale-down cluster.patch")
+    stop = await world.innkeeper.stop("no-run-yet")
+    await hang.reached.wait()
+    waits = await world.innkeeper.start("no-run-yet", request_id="no-run-1", on_conflict="wait")
+    assert await waits.events() == []
+    with pytest.raises(BadInput, match="'no-run-1' waits for its turn: there is nothing to cancel yet") as told:
+        await waits.cancel()
+    assert told.value.cause.code == "Waiting"
+    hang.release()
+    assert (await waits.result()).status is Status.RUNNING
+    assert [event.step for event in await waits.events()][:1] == ["claim"]
+    # What has ended is changed by no cancellation.
+    await stop.cancel()
+    assert (await stop.result()).outcome is Outcome.DONE
 
 
 async def test_a_waiting_request_asked_again_is_one_operation(world: World) -> None:

@@ -21,8 +21,12 @@ from cluster_objects import (
     workload,
 )
 
+from innkeeper.gateways.memory_nodes import READY_AFTER
 from innkeeper.model import health
+from innkeeper.model.errors import Permanent
 from innkeeper.model.ports import Cluster, Ref
+
+STOPS_AFTER = "kwok.innkeeper.dev/stops-after"
 
 
 async def test_a_quota_refuses_pods_by_name(cluster: Cluster, namespace: str) -> None:
@@ -149,3 +153,75 @@ async def test_a_workload_scaled_to_nothing_is_stopped_and_comes_back(cluster: C
     await cluster.patch(ref, {"spec": {"replicas": 2}})
     assert await settled(cluster, namespace, ref) == health.Ready()
     assert await pod_names(cluster, namespace) == {"db-0", "db-1"}
+
+
+async def test_a_pod_that_takes_its_time_runs_before_it_is_ready(cluster: Cluster, namespace: str) -> None:
+    await service_account(cluster, namespace)
+    slow = pod(namespace)
+    slow["metadata"]["annotations"] = {READY_AFTER: "1s"}
+    made = await cluster.create(slow)
+    async with asyncio.timeout(PATIENCE), cluster.watch(namespace) as watch:
+        while not isinstance(found := health.assess([Ref.to(made)], watch.objects()), health.Ready):
+            assert isinstance(found, health.Progressing)
+            await watch.changed()
+    live = await cluster.get(Ref.to(made))
+    assert live is not None
+    assert live["status"]["phase"] == "Running"
+
+
+async def test_a_pod_that_is_deleted_before_it_is_ready_does_not_come_back(cluster: Cluster, namespace: str) -> None:
+    await service_account(cluster, namespace)
+    slow = pod(namespace)
+    slow["metadata"]["annotations"] = {READY_AFTER: "300ms"}
+    made = await cluster.create(slow)
+    assert await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
+    assert await gone(cluster, Ref.to(made))
+    await asyncio.sleep(0.5)
+    assert await cluster.get(Ref.to(made)) is None
+
+
+async def test_a_pod_that_takes_its_time_to_stop_is_there_until_then(cluster: Cluster, namespace: str) -> None:
+    await service_account(cluster, namespace)
+    lingering = pod(namespace)
+    lingering["metadata"]["annotations"] = {STOPS_AFTER: "1s"}
+    made = await cluster.create(lingering)
+    assert await settled(cluster, namespace, Ref.to(made)) == health.Ready()
+    await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
+    live = await cluster.get(Ref.to(made))
+    assert live is not None
+    assert live["metadata"]["deletionTimestamp"]
+    assert await gone(cluster, Ref.to(made))
+
+
+async def test_a_job_that_is_suspended_loses_the_pods_that_have_not_ended(cluster: Cluster, namespace: str) -> None:
+    manifest = job(namespace)
+    manifest["spec"]["template"]["metadata"]["annotations"] = {READY_AFTER: "10m"}
+    made = await cluster.create(manifest)
+    async with asyncio.timeout(PATIENCE):
+        while not await pod_names(cluster, namespace):
+            await asyncio.sleep(0.05)
+    await cluster.patch(Ref.to(made), {"spec": {"suspend": True}})
+    async with asyncio.timeout(PATIENCE):
+        while await pod_names(cluster, namespace):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_daemon_set_replaces_its_pods_when_its_template_changes(cluster: Cluster, namespace: str) -> None:
+    made = await cluster.create(workload(namespace, "DaemonSet", "agent", replicas=None))
+    assert await settled(cluster, namespace, Ref.to(made)) == health.Ready()
+    before = await pod_names(cluster, namespace)
+    await cluster.patch(Ref.to(made), {"spec": {"template": {"metadata": {"annotations": {"rolled": "once"}}}}})
+    async with asyncio.timeout(PATIENCE):
+        while before & await pod_names(cluster, namespace):
+            await asyncio.sleep(0.05)
+    assert await settled(cluster, namespace, Ref.to(made)) == health.Ready()
+
+
+async def test_a_workload_without_a_selector_and_a_pod_without_containers_are_refused(
+    cluster: Cluster, namespace: str
+) -> None:
+    unselecting = workload(namespace, "Deployment", "web")
+    del unselecting["spec"]["selector"]
+    for manifest, said in ((unselecting, "spec.selector"), (pod(namespace, containers=[]), "spec.containers")):
+        with pytest.raises(Permanent, match=said):
+            await cluster.create(manifest)

@@ -1,0 +1,143 @@
+"""A release is brought to what is wanted by acts that may each come to nothing: what stays unsettled is named."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from attempts import OPERATORS, Steps, attempt
+
+from innkeeper.gateways.faults import Faults
+from innkeeper.gateways.memory_cluster import MemoryCluster
+from innkeeper.gateways.memory_helm import MemoryHelm
+from innkeeper.model import catalog
+from innkeeper.model.errors import Pending, Permanent, Unreachable
+from innkeeper.model.ports import Manifest, Ref, Release
+from innkeeper.worker import settle_in
+
+from .conftest import CATALOG, WORK, Bench
+
+WIDE = WORK.model_copy(update={"plan": "wide"})
+BACK = WORK.model_copy(update={"former_revision": 1})
+
+
+class Idle(MemoryHelm):
+    """A Helm that says that it is done, and does nothing."""
+
+    async def upgrade(self, release: Release, *, limit: float, acting_as: str | None = None) -> None:
+        """Do nothing."""
+
+    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+        """Do nothing."""
+
+    async def rollback(
+        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+    ) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("act", "work", "stands", "said"),
+    [
+        ("release", WORK, False, "release acme does not settle"),
+        ("uninstall", WORK, True, "release acme does not go away"),
+        ("undo_release", WORK, True, "release acme does not settle"),
+        ("undo_release", BACK, True, "release acme does not settle"),
+    ],
+)
+async def test_a_release_that_no_act_of_helms_changes_is_given_up_for_now_and_named(
+    act: str, work: object, stands: bool, said: str
+) -> None:
+    cluster = MemoryCluster()
+    plans = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}}}}, folder="")
+    await settle_in(cluster, OPERATORS)
+    real, idle = Steps(cluster, MemoryHelm(cluster), plans), Steps(cluster, Idle(cluster), plans)
+    await attempt(real.namespaces.prepare, WORK)
+    if stands:
+        await attempt(real.releases.release, WORK)
+        await attempt(real.releases.release, WORK.model_copy(update={"request_id": "r2"}))
+    if work is BACK:
+        (stored,) = await cluster.list_objects("v1", "Secret", namespace="inn-acme", labels={"owner": "helm"})
+        failed = {"metadata": {"labels": {"status": "failed"}}}
+        await cluster.patch(Ref("v1", "Secret", stored["metadata"]["name"], "inn-acme"), failed)
+    with pytest.raises(Pending, match=said):
+        await attempt(getattr(idle.releases, act), WORK if work is WORK else BACK)
+
+
+async def test_nothing_is_undone_where_there_is_no_namespace(bench: Bench) -> None:
+    await bench.remove(Ref("v1", "Namespace", "inn-acme"))
+    await bench.attempt(bench.releases.undo_release)
+    await bench.attempt(bench.releases.uninstall)
+    assert bench.faults.count("helm.*") == 0
+
+
+async def test_where_no_release_runs_there_is_nothing_to_restore(bench: Bench) -> None:
+    await bench.attempt(bench.releases.restore)
+    assert await bench.states() == []
+    assert bench.faults.count("helm.*") == 0
+
+
+async def test_a_release_that_is_gone_although_it_ran_before_is_for_a_person_to_look_at(bench: Bench) -> None:
+    with pytest.raises(Permanent, match="the release is gone, although revision 1 ran before") as told:
+        await bench.attempt(bench.releases.undo_release, BACK)
+    assert (told.value.cause.code, told.value.cause.object) == ("AmbiguousRelease", "Release inn-acme/acme")
+
+
+@pytest.mark.parametrize("act", ["uninstall", "undo_release"])
+async def test_a_helm_that_may_be_alive_is_waited_for_before_its_release_is_taken_away(bench: Bench, act: str) -> None:
+    bench.faults.fail("helm.upgrade.superseded", Unreachable("Helm was killed"))
+    with pytest.raises(Unreachable):
+        await bench.attempt(bench.releases.release, WIDE)
+    with pytest.raises(Pending, match=r"revision 1 \(pending-install\) may be a live Helm's") as told:
+        await bench.attempt(getattr(bench.releases, act), WIDE)
+    assert told.value.retry_after == 10
+    assert await bench.states() == ["pending-install"]
+
+
+class Ahead(MemoryCluster):
+    """A cluster whose clock can be put forward."""
+
+    ahead = timedelta()
+
+    async def now(self) -> datetime:
+        """See `ports.Cluster.now`."""
+        return await super().now() + self.ahead
+
+
+async def test_a_helm_that_has_a_moment_left_to_live_is_waited_for_within_the_attempt() -> None:
+    cluster, faults = Ahead(), Faults()
+    plans = catalog.parse(CATALOG, folder="")
+    await settle_in(cluster, OPERATORS)
+    steps = Steps(cluster, MemoryHelm(cluster, faults=faults), plans)
+    await attempt(steps.namespaces.prepare, WIDE)
+    faults.fail("helm.upgrade.superseded", Unreachable("Helm was killed"))
+    with pytest.raises(Unreachable):
+        await attempt(steps.releases.release, WIDE)
+    cluster.ahead = timedelta(seconds=steps.fence.hard_limit)
+    await attempt(steps.releases.uninstall, WIDE)
+    assert await cluster.list_objects("v1", "Secret", namespace="inn-acme", labels={"owner": "helm"}) == []
+
+
+def config(name: str, owner: str | None) -> Manifest:
+    annotations = {"annotations": {"meta.helm.sh/release-name": owner}} if owner else {}
+    meta = {"name": name, "namespace": "inn-acme", **annotations}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
+
+
+async def test_what_only_an_older_revision_made_goes_with_the_release_and_what_others_made_stays(bench: Bench) -> None:
+    await bench.stored(1, "superseded", config("old", None), config("theirs", None), config("gone", None))
+    await bench.stored(2, "deployed", config("new", None))
+    for made in (config("old", "acme"), config("theirs", "other"), config("new", "acme")):
+        await bench.world.create(made)
+    await bench.attempt(bench.releases.uninstall)
+    left = await bench.world.list_objects("v1", "ConfigMap", namespace="inn-acme")
+    assert [each["metadata"]["name"] for each in left] == ["theirs"]
+
+
+async def test_what_a_chart_gives_no_name_cannot_be_missed_when_a_release_is_restored(bench: Bench) -> None:
+    unnamed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "any-"}}
+    await bench.stored(1, "deployed", unnamed, config("there", None))
+    await bench.world.create(config("there", "acme"))
+    await bench.attempt(bench.releases.restore)
+    assert await bench.states() == ["deployed"]
+    assert bench.faults.count("helm.*") == 0

@@ -1,0 +1,33 @@
+"""The demo is the product's promise in a minute: it is run as everybody runs it, and believed only at its last word."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from .terminal import PROGRAM
+
+PATIENCE = 540
+
+
+@pytest.mark.timeout(600)
+async def test_the_demo_takes_four_instances_from_nothing_to_gone_and_proves_it(tmp_path: Path) -> None:
+    child = await asyncio.create_subprocess_exec(
+        PROGRAM, "demo", cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await asyncio.wait_for(child.communicate(), PATIENCE)
+    finally:
+        if child.returncode is None:
+            child.terminate()
+    told = out.decode()
+    assert (child.returncode, err.decode()) == (0, ""), told
+    counted = "17 operations, 4 instances purged, 17 operations recorded, 0 objects left"
+    assert re.fullmatch(rf"demo: ok \({counted}\) in \d+\.\d s", told.splitlines()[-1])
+    for name in ("acme", "globex", "initech", "hooli"):
+        assert f"https://{name}.rooms.example" in told
+    assert await asyncio.to_thread(os.listdir, tmp_path) == [], "nothing is left where it was run"
