@@ -300,9 +300,8 @@ def _stateful_set(obj: Manifest, world: _World) -> Found:
         lacking = _behind((int(available), want, "available"))
     if not lacking and not on_delete:
         lacking = _behind((_count(obj, "updatedReplicas"), max(want - partition, 0), "updated"))
-    status = obj.get("status", {})
     if not lacking and want and not on_delete and not partition:
-        same = status.get("currentRevision") == status.get("updateRevision")
+        same = obj["status"].get("currentRevision") == obj["status"].get("updateRevision")
         lacking = "" if same else "its update is being completed"
     return found or lacking
 
