@@ -37,7 +37,7 @@ test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
 
 properties: $(READY) ## random requests, faults, decisions and time, in great number; SEED=7 repeats them
 	@echo 'make properties SEED=$(SEED)'
-	@$(BIN)/python -m pytest --hypothesis-profile=properties --hypothesis-seed=$(SEED) --timeout=0 \
+	@$(BIN)/python -m pytest --hypothesis-profile=properties --hypothesis-seed=$(SEED) --timeout=0 -o faulthandler_timeout=0 \
 	    -s --show-capture=no tests/properties tests/model $(ARGS)
 
 mutation: $(MUTATION)/.ready ## how much of model/ the tests hold; ARGS='model/release.py --jobs 1'
