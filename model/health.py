@@ -319,7 +319,7 @@ def _daemon_set(obj: Manifest, world: _World) -> Found:
     if "desiredNumberScheduled" not in obj.get("status", {}):
         return "its nodes are not counted yet"
     want, have = _count(obj, "desiredNumberScheduled"), _count(obj, "currentNumberScheduled")
-    on_delete = (obj.get("spec", {}).get("updateStrategy") or {}).get("type") == "OnDelete"
+    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
     annotations = obj["metadata"].get("annotations") or {}
     generation = None if on_delete else annotations.get("deprecated.daemonset.template.generation")
     pods = _labelled(world.dependents(obj, "Pod"), "pod-template-generation", generation)
