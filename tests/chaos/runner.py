@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from innkeeper.client import OperationHandle
 from innkeeper.client.desk import TemporalDesk
-from innkeeper.model.errors import Answer
+from innkeeper.model.errors import Answer, InnkeeperError
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import Request
 from innkeeper.model.names import workflow_id_of
@@ -107,12 +107,12 @@ async def play_all(
 
     async def one(number: int, batch: Sequence[Cell]) -> None:
         async with slots:
-            found = await play(stage, batch, queue=f"chaos-{number}", prefix=f"c{number}")
+            found = await _tried(stage, batch, f"{number}")
             # Where steps were tried again for want of time, the fault may have been at no effect of this run's.
             again = [verdict.cell for verdict in found if verdict.unheard]
             if again:
                 found = [verdict for verdict in found if not verdict.unheard]
-                found += await play(stage, again, queue=f"chaos-{number}-again", prefix=f"c{number}-again")
+                found += await _tried(stage, again, f"{number}-again")
         verdicts.extend(found)
         for verdict in found:
             if verdict.wrong:
@@ -124,6 +124,14 @@ async def play_all(
         for number, batch in enumerate(batches):
             group.create_task(one(number, batch))
     return verdicts
+
+
+async def _tried(stage: Stage, batch: Sequence[Cell], name: str) -> list[Verdict]:
+    """Play a batch; where that is not possible at all, its cells are wrong, and the others are played all the same."""
+    try:
+        return await play(stage, batch, queue=f"chaos-{name}", prefix=f"c{name}")
+    except (InnkeeperError, AssertionError, RPCError) as error:
+        return [Verdict(cell, "not played", f"could not be played: {error}", 0.0) for cell in batch]
 
 
 async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) -> list[Verdict]:
@@ -193,10 +201,14 @@ async def _stuck(stage: Stage, instance: str, run_id: str) -> str:
     """What an operation that does not end does last; it is ended."""
     run = stage.client.get_workflow_handle(workflow_id_of(instance), run_id=run_id)
     kinds = [EventType.Name(event.event_type) async for event in run.fetch_history_events()]
+    pending = [
+        f"{each.activity_type.name}, attempt {each.attempt}: {each.last_failure.message or 'no failure'}"
+        for each in (await run.describe()).raw_description.pending_activities
+    ]
     with contextlib.suppress(RPCError):
         await run.terminate()
     last = ", ".join(kind.removeprefix("EVENT_TYPE_").lower() for kind in kinds[-4:])
-    return f"has not ended after {stage.ends_within:g} s: {last}"
+    return f"has not ended after {stage.ends_within:g} s: {last}; {'; '.join(pending) or 'no activity'}"
 
 
 async def _all_held(plays: Sequence[Play], asked: Sequence[asyncio.Task[str]], *, within: float) -> None:

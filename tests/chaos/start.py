@@ -6,6 +6,7 @@ ask for: operations that were lost in the middle. What results is checked agains
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from temporalio.testing import ActivityEnvironment
 
 from innkeeper.model import names
 from innkeeper.model.claim import work_of
+from innkeeper.model.errors import Transient
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Prepared, Ready, Request, Work
 from innkeeper.model.ports import ClaimRequest, Cluster, Database, Ending, Ref
@@ -31,6 +33,9 @@ STEPS: dict[Kind, tuple[str, ...]] = {
     Kind.PURGE: ("uninstall", "delete"),
 }
 """The activities of each kind, as its workflow does them where nothing goes wrong."""
+
+PAUSES = (1.0, 3.0, 10.0)
+"""Seconds before a step is tried again: of many at once some find a part busy."""
 
 ENDS = {
     Kind.PROVISION: Status.RUNNING,
@@ -104,4 +109,10 @@ class Hand:
         )
 
     async def _do(self, step: str, work: Work) -> Any:
+        """One step, tried again as Temporal would."""
+        for pause in PAUSES:
+            try:
+                return await self._environment.run(self._steps[step], work)
+            except Transient:
+                await asyncio.sleep(pause)
         return await self._environment.run(self._steps[step], work)
