@@ -24,6 +24,7 @@ from innkeeper.model.ports import Cluster, Database
 
 from .cells import Cell
 from .effects import Effect, Fault, Play
+from .insist import insist
 from .model import ANY, expected, start_of, told
 from .scenarios import SCENARIOS, TENANT, Scenario
 from .start import Hand
@@ -171,7 +172,7 @@ async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) 
 async def _begin(stage: Stage, instance: str, scenario: Scenario) -> Snapshot:
     """Bring an instance to where the operation starts, and see that it is there."""
     await stage.hand.bring(instance, scenario.start)
-    before = (await look(stage.cluster_of(instance), instance)).snapshot()
+    before = (await insist(lambda: look(stage.cluster_of(instance), instance))).snapshot()
     start = start_of(scenario)
     wanted = told(scenario, start, start, failed=False)._replace(
         rolled=ANY, renewed=ANY, pods=ANY, asked="", temporal=NONE
@@ -185,7 +186,7 @@ async def _asked(stage: Stage, instance: str, scenario: Scenario, queue: str) ->
     """Ask for the operation and wait for its end; what is wrong with that, if anything."""
     tenant = TENANT if scenario.kind is Kind.PROVISION else None
     request = Request.of(scenario.kind, instance, request_id=f"{instance}-asked", tenant=tenant, plan=scenario.plan)
-    run_id = await TemporalDesk(stage.client, queue).deliver(request)
+    run_id = await insist(lambda: TemporalDesk(stage.client, queue).deliver(request))
     handle = OperationHandle(stage.client, instance, run_id)
     try:
         async with asyncio.timeout(stage.ends_within):
@@ -232,7 +233,7 @@ async def _judged(stage: Stage, cell: Cell, play: Play, before: Snapshot, ended:
     if wrong:
         wrong += await _told_by_itself(stage, play.instance)
     else:
-        await stage.leave(play.instance)
+        await insist(lambda: stage.leave(play.instance))
     return Verdict(cell, _outcome(world), wrong, time.monotonic() - begun, unheard)
 
 
@@ -254,7 +255,7 @@ async def _settled(stage: Stage, instance: str, before: Snapshot, wanted: World)
     """The difference between the world and what is wanted, once controllers had their time; empty: none."""
     given_up, pause = time.monotonic() + stage.settles_within, 0.1
     while True:
-        world = await observe(stage.client, stage.cluster_of(instance), stage.rows, instance, before)
+        world = await insist(lambda: observe(stage.client, stage.cluster_of(instance), stage.rows, instance, before))
         wrong = difference(world, wanted)
         if not wrong or time.monotonic() > given_up:
             return wrong, world
