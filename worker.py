@@ -88,6 +88,7 @@ def activities(
     return [
         checks.check,
         records.claim,
+        records.known,
         records.finish,
         namespaces.prepare,
         namespaces.undo_prepare,

@@ -1,0 +1,79 @@
+"""The ledger of one operation: how to take back each of its steps, and the walk that does it, the newest first."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from ..model.catalog import Deadlines
+    from ..model.endings import NOTHING_OF_OURS
+    from ..model.errors import Cause
+    from ..model.messages import Choice, Ready, StepState, Work
+
+from . import calls, causes
+from .calls import Activity
+from .journal import Journal
+from .parking import Parking
+
+
+class Undo(NamedTuple):
+    """An entry of the ledger: how to take back one step."""
+
+    step: str
+    activity: Activity[Any]
+
+
+class Ledger:
+    """The undos registered so far, each before its step began, so that it accepts that its step was never made."""
+
+    def __init__(self, journal: Journal, parking: Parking) -> None:
+        self.ready: Ready | None = None
+        """What an undo found to run, None while none looked."""
+        self._journal = journal
+        self._parking = parking
+        self._entries: list[Undo] = []
+
+    def register(self, step: str, undo: Activity[Any]) -> None:
+        """Have something done when the ledger is walked: the last registered is done first."""
+        self._entries.append(Undo(step, undo))
+
+    def clear(self) -> None:
+        """Nothing is to be taken back any more."""
+        self._entries.clear()
+
+    async def walk(self, work: Work, deadlines: Deadlines) -> list[str]:
+        """Take back all; each undo is tried although another failed. Returns what is left behind."""
+        left: list[str] = []
+        aborted = False
+        while self._entries:
+            entry = self._entries.pop()
+            cause = None if aborted else await self._undo(entry, work, deadlines)
+            while cause is not None:  # pragma: no branch  # Python 3.11 tells no tracer (python/cpython#106749)
+                choice = await self._parking.ask(entry.step, cause, undo=True, within=deadlines.decision)
+                aborted = choice is Choice.ABORT
+                if choice is not Choice.RETRY:
+                    break
+                cause = await self._undo(entry, work, deadlines)
+            if cause is not None or aborted:
+                why = cause.message if cause else "not undone, as was decided"
+                self._journal.say(entry.step, StepState.LEFT_BEHIND, why)
+                left.append(f"{entry.step}: {why}")
+        return left
+
+    async def _undo(self, entry: Undo, work: Work, deadlines: Deadlines) -> Cause | None:
+        """Try one undo; why it failed, None where nothing is left of the step."""
+        self._journal.say(entry.step, StepState.UNDOING)
+        try:
+            undone = await calls.undo(entry.step, entry.activity, work, within=deadlines.longest)
+        except ActivityError as error:
+            cause = causes.cause_of(error, f"undo of {entry.step}")
+            if cause.code not in NOTHING_OF_OURS:
+                return cause
+            self._journal.say(entry.step, StepState.UNDONE, cause.message)
+        else:
+            self._journal.say(entry.step, StepState.UNDONE)
+            self.ready = undone if isinstance(undone, Ready) else self.ready
+        return None
