@@ -99,6 +99,7 @@ def activities(
         releases.uninstall,
         releases.restore,
         workloads.ready,
+        workloads.settle,
         workloads.scale_down,
         workloads.gone,
         workloads.halt,

@@ -24,6 +24,8 @@ class Undo(NamedTuple):
 
     step: str
     activity: Activity[Any]
+    settles: bool = False
+    """It takes nothing back, but finds ready again what ran: for a row that is to say so."""
 
 
 class Ledger:
@@ -36,22 +38,31 @@ class Ledger:
         self._parking = parking
         self._entries: list[Undo] = []
 
-    def register(self, step: str, undo: Activity[Any]) -> None:
+    def register(self, step: str, undo: Activity[Any], *, settles: bool = False) -> None:
         """Have something done when the ledger is walked: the last registered is done first."""
-        self._entries.append(Undo(step, undo))
+        self._entries.append(Undo(step, undo, settles))
 
     def clear(self) -> None:
         """Nothing is to be taken back any more."""
         self._entries.clear()
 
-    async def walk(self, work: Work, deadlines: Deadlines) -> list[str]:
-        """Take back all; each undo is tried although another failed. Returns what is left behind."""
+    async def walk(self, work: Work, deadlines: Deadlines, *, settled: bool) -> list[str]:
+        """Take back all; each undo is tried although another failed. Returns what is left behind.
+
+        Args:
+            work: the operation's.
+            deadlines: its plan's.
+            settled: the row is to say afterwards what it said before.
+        """
         left: list[str] = []
         aborted = False
         while self._entries:
             entry = self._entries.pop()
+            if entry.settles and not settled:
+                continue
             cause = None if aborted else await self._undo(entry, work, deadlines)
-            while cause is not None:  # pragma: no branch  # Python 3.11 tells no tracer (python/cpython#106749)
+            # Where there is nothing of ours any more, nothing can be found ready, however often an operator says so.
+            while cause is not None and cause.code not in NOTHING_OF_OURS:  # pragma: no branch  # python/cpython#106749
                 choice = await self._parking.ask(entry.step, cause, undo=True, within=deadlines.decision)
                 aborted = choice is Choice.ABORT
                 if choice is not Choice.RETRY:
@@ -70,7 +81,7 @@ class Ledger:
             undone = await calls.undo(entry.step, entry.activity, work, within=deadlines.longest)
         except ActivityError as error:
             cause = causes.cause_of(error, f"undo of {entry.step}")
-            if cause.code not in NOTHING_OF_OURS:
+            if entry.settles or cause.code not in NOTHING_OF_OURS:
                 return cause
             self._journal.say(entry.step, StepState.UNDONE, cause.message)
         else:

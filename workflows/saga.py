@@ -20,11 +20,12 @@ with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
     from ..activities.namespaces import Namespaces
     from ..activities.records import Records
+    from ..activities.workloads import Workloads
     from ..model.catalog import Deadlines
     from ..model.claim import possible_ends, refusal, refusal_to_follow, row_of, stored_result, wish_is_open, work_of
     from ..model.endings import NOTHING_OF_OURS, Undone, end_of
     from ..model.errors import Cause
-    from ..model.instance import Instance, Status
+    from ..model.instance import Instance, Kind, Status
     from ..model.messages import (
         Choice,
         NextRequest,
@@ -101,6 +102,11 @@ class Saga:
     def register(self, name: str, undo: Activity[Any]) -> None:
         """Have something done should the operation fail: the last registered is done first."""
         self._ledger.register(name, undo)
+
+    def settles(self) -> None:
+        """Before the first step: what ran must be found ready again, last of all, before the row says that it runs."""
+        if self.came_from(Status.RUNNING):
+            self._ledger.register("settle", Workloads.settle, settles=True)
 
     async def step(
         self,
@@ -254,13 +260,16 @@ class Saga:
         self.journal.tell(f"**{step}** failed: {cause}")
         if causes.error_type(error) == "Superseded":
             return self._superseded(cause)
-        left = await self._ledger.walk(self.work, self.deadlines)
+        cancelled = causes.is_cancelled(error)
+        nothing_of_ours = cause.code in NOTHING_OF_OURS
+        settled = cancelled or (self.request.kind is Kind.UPGRADE and not nothing_of_ours)
+        left = await self._ledger.walk(self.work, self.deadlines, settled=settled)
         self._ready = self._ledger.ready or self._ready
-        begun = set() if cause.code in NOTHING_OF_OURS else {event.step for event in self.journal.events}
+        begun = set() if nothing_of_ours else {event.step for event in self.journal.events}
         standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._survey()]
-        undone = Undone(cause=cause, cancelled=causes.is_cancelled(error), left=left)
+        undone = Undone(cause=cause, cancelled=cancelled, left=left)
         end = end_of(undone, self.work, self.former)
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
@@ -273,11 +282,11 @@ class Saga:
         return _failure(self._result_now(Status.ERROR, cause))
 
     async def _survey(self) -> list[str]:
-        """What this operation made that is still there, object by object; nothing where that cannot be told."""
+        """What this operation made that is still there, object by object, or that this cannot be told."""
         try:
             return await calls.attempt("survey", Namespaces.survey, self.work, within=60)
-        except ActivityError:
-            return []
+        except ActivityError as error:
+            return [f"what else is there could not be listed: {causes.cause_of(error, 'survey').message}"]
 
     # Single steps
 
@@ -317,12 +326,15 @@ class Saga:
                 return await self._say_around(name, calls.attempt(name, act, self.work, within=within, lasts=lasts))
             except ActivityError as error:
                 cause = causes.cause_of(error, name)
-                ended = causes.is_cancelled(error) or causes.error_type(error) == "Superseded" or self._replaced
-                if not parks or ended or cause.code in NOTHING_OF_OURS:
+                cancelled = causes.is_cancelled(error) or self._is_to_stop()
+                if not parks or cancelled or causes.error_type(error) == "Superseded" or cause.code in NOTHING_OF_OURS:
                     raise
                 choice = await self.parking.ask(name, cause, undo=False, within=self.deadlines.decision)
                 if choice is not Choice.RETRY:
                     raise
+
+    def _is_to_stop(self) -> bool:
+        return self._replaced or workflow.cancellation_reason() is not None
 
     async def _finish(self, status: Status, outcome: Outcome, cause: Cause | None, *, plan: str | None = None) -> None:
         """Write the end in both rows, for as long as it takes, and take the result from the row as reread."""
@@ -366,7 +378,7 @@ class Saga:
 
     async def _say_around(self, step: str, doing: Coroutine[Any, Any, T]) -> T:
         self.journal.step = step
-        if (self._replaced or workflow.cancellation_reason() is not None) and not self._only_forward:
+        if self._is_to_stop() and not self._only_forward:
             # A completion and a cancellation in the same task lose the cancellation: it is looked for between steps.
             doing.close()
             raise asyncio.CancelledError

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from asking import ask
 
 from innkeeper.client import OperationHandle
+from innkeeper.gateways.faults import Hang
 from innkeeper.model.errors import Answer, Forbidden, ReleaseFailed, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import (
@@ -188,12 +189,17 @@ async def provision_replaced_by_uninstall(world: World, name: str) -> str:
     return f"{workflow_id_of(name)}@{handle.run_id}"
 
 
-@scenario
-async def handover_delivered(world: World, name: str) -> str:
+async def stopping(world: World, name: str) -> tuple[OperationHandle, Hang]:
     await over(await provision(world, name))
     hang = world.faults.hang("cluster.patch", when="after")
     handle = await ask(world.client, Kind.STOP, name)
     await hang.reached.wait()
+    return handle, hang
+
+
+@scenario
+async def handover_delivered(world: World, name: str) -> str:
+    handle, hang = await stopping(world, name)
     await queued(world, handle, Kind.START, replace=False, request_id=f"{name}-next")
     hang.release()
     await over(handle)
@@ -203,10 +209,7 @@ async def handover_delivered(world: World, name: str) -> str:
 
 @scenario
 async def handover_displaced(world: World, name: str) -> str:
-    await over(await provision(world, name))
-    hang = world.faults.hang("cluster.patch", when="after")
-    handle = await ask(world.client, Kind.STOP, name)
-    await hang.reached.wait()
+    handle, hang = await stopping(world, name)
     await queued(world, handle, Kind.START, replace=False, request_id=f"{name}-lost")
     await queued(world, handle, Kind.UNINSTALL, replace=True, request_id=f"{name}-won")
     hang.release()
@@ -226,6 +229,14 @@ async def stop_undone(world: World, name: str) -> str:
     await over(await provision(world, name))
     world.faults.fail("cluster.patch", Forbidden("patching is forbidden"))
     return await over(await ask(world.client, Kind.STOP, name))
+
+
+@scenario
+async def stop_cancelled(world: World, name: str) -> str:
+    handle, hang = await stopping(world, name)
+    await handle.cancel()
+    hang.release()
+    return await over(handle)
 
 
 @scenario
