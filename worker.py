@@ -88,6 +88,7 @@ def activities(
     return [
         checks.check,
         records.claim,
+        records.known,
         records.finish,
         namespaces.prepare,
         namespaces.undo_prepare,
@@ -98,6 +99,7 @@ def activities(
         releases.uninstall,
         releases.restore,
         workloads.ready,
+        workloads.settle,
         workloads.scale_down,
         workloads.gone,
         workloads.halt,

@@ -7,6 +7,7 @@ from temporalio import activity
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import BadInput, Permanent, Superseded, Transient
 from ..model.instance import Instance
+from ..model.messages import Outcome, Request
 from ..model.ports import Claimed, ClaimRequest, Database, Ending
 
 
@@ -30,6 +31,15 @@ class Records:
         if plan is None:
             return Claimed(claim=answer, deadlines=Deadlines())
         return Claimed(claim=answer, deadlines=plan.deadlines, on_upgrade_failure=plan.on_upgrade_failure)
+
+    @activity.defn(name="known")
+    async def known(self, request: Request) -> bool:
+        """Whether the operation that this request id names has ended: nothing is to be done for it any more."""
+        try:
+            record = await self._database.operation(request.request_id)
+        except Permanent as refusal:
+            raise _insisting(refusal) from None
+        return record is not None and record.outcome is not Outcome.RUNNING
 
     @activity.defn(name="finish")
     async def finish(self, ending: Ending) -> Instance:

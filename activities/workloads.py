@@ -20,6 +20,9 @@ from .polling import patience
 from .stopping import lift_stop, patch_workload, resume, workloads_of
 from .storage import read_revisions
 
+REFUSALS = frozenset({"QuotaExceeded", "PodSecurity", "PodRefused"})
+"""Codes of what a controller was told about its pods, which it tries again by itself, more and more seldom."""
+
 
 class Workloads:
     """Watches, stops, starts and restarts what runs."""
@@ -59,6 +62,22 @@ class Workloads:
             ) from None
         plan = self._catalog.plans.get(work.plan)
         return Ready(revision=(await self._running(work)).version, url=url_of(work, plan) if plan else None)
+
+    @activity.defn(name="settle")
+    async def settle(self, work: Work) -> Ready:
+        """Wait for what an undo brought back, as `ready` does.
+
+        Raises:
+            Pending: the cluster refused its pods, maybe by what the operation had set and took back only now.
+            NeverReady: it failed for good, or is not ready at the deadline.
+        """
+        try:
+            return await self.ready(work)
+        except NeverReady as error:
+            cause = error.cause
+            if cause.code not in REFUSALS:
+                raise
+            raise Pending(cause.message, code=cause.code, object=cause.object, fix=cause.fix) from None
 
     async def _revision(self, work: Work) -> Revision | None:
         return running_revision(await read_revisions(self._cluster, work))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from . import repair
 from .errors import BadInput, Cause, DuplicateName, IllegalTransition, Superseded
 from .instance import TRANSITIONS, Instance, Kind, Status
-from .messages import OperationRecord, OperationResult, Outcome, Request, Work
+from .messages import NextRequest, OperationRecord, OperationResult, Outcome, Request, Work
 from .ports import Claim, Verdict
 
 
@@ -30,6 +31,39 @@ def refusal(claim: Claim, request: Request) -> Cause | None:
             ).cause
         case Verdict.ILLEGAL:  # pragma: no branch  # there is no other verdict
             return _illegal(claim, request)
+
+
+def possible_ends(kind: Kind, found: Status | None, former: Status | None, *, badly: bool) -> set[Status]:
+    """The settled statuses that a running operation may leave when it is asked to stop.
+
+    Args:
+        kind: the operation's.
+        found: the row's status that its claim met.
+        former: the instance's settled status before it, None where it made the instance.
+        badly: it failed, or did what cannot be taken back.
+    """
+    after = repair.goal(found, former) if kind is Kind.REPAIR else TRANSITIONS[kind].after
+    ends = {after, former or Status.ERROR}
+    return ends | {Status.ERROR} if badly else ends
+
+
+def refusal_to_follow(wanted: NextRequest, work: Work, former: Status | None, ends: set[Status]) -> Cause | None:
+    """Why a request would be refused although the operation before it stopped for it; None where it might begin.
+
+    Args:
+        wanted: the request that wants the place behind the operation, or to replace it.
+        work: the operation's.
+        former: the instance's settled status before the operation.
+        ends: those it may leave.
+    """
+    request = wanted.request
+    # The name of what is purged is free for everyone, but not before it is.
+    name_gets_free = request.kind is Kind.PROVISION and Status.PURGED in ends and not wanted.replace
+    if request.tenant not in (None, work.tenant) and not name_gets_free:
+        return refusal(Claim(verdict=Verdict.FOREIGN), request)
+    if wanted.replace and ends.isdisjoint(TRANSITIONS[request.kind].allowed_from):
+        return refusal(Claim(verdict=Verdict.ILLEGAL, former=former), request)
+    return None
 
 
 def _illegal(claim: Claim, request: Request) -> Cause:

@@ -45,7 +45,7 @@ RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interv
 UNDO_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30), maximum_attempts=30
 )
-"""About a quarter of an hour of attempts before an operator is asked.
+"""Pauses of about a quarter of an hour in all, and what the attempts take, before an operator is asked.
 
 Attempts are counted and not time: an undo that waits for a worker has not failed.
 """

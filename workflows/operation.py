@@ -49,4 +49,4 @@ class Operation:
     @take_next.validator
     def refuse_next(self, wanted: NextRequest) -> None:
         """Refuse who cannot have the place, before it reaches the history."""
-        self.saga.succession.refuse(wanted)
+        self.saga.refuse_next(wanted)

@@ -22,6 +22,7 @@ class Restart(Operation):
         """Claim, scale up what was stopped, roll (or release, where it is gone), ready, record."""
         async with self.saga as saga:
             await saga.claim()
+            saga.settles()
             if saga.upgrade_pending or not saga.came_from(Status.RUNNING):
                 await bring_up(saga)
             time = saga.deadlines

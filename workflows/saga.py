@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError
@@ -20,11 +20,12 @@ with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
     from ..activities.namespaces import Namespaces
     from ..activities.records import Records
+    from ..activities.workloads import Workloads
     from ..model.catalog import Deadlines
-    from ..model.claim import refusal, row_of, stored_result, wish_is_open, work_of
+    from ..model.claim import possible_ends, refusal, refusal_to_follow, row_of, stored_result, wish_is_open, work_of
     from ..model.endings import NOTHING_OF_OURS, Undone, end_of
     from ..model.errors import Cause
-    from ..model.instance import Instance, Status
+    from ..model.instance import Instance, Kind, Status
     from ..model.messages import (
         Choice,
         NextRequest,
@@ -43,6 +44,7 @@ with workflow.unsafe.imports_passed_through():
 from . import calls, causes
 from .calls import Activity
 from .journal import Journal
+from .ledger import Ledger
 from .parking import Parking
 from .shield import uninterrupted
 from .succession import Succession
@@ -51,13 +53,6 @@ T = TypeVar("T")
 
 CHECK_PATIENCE = timedelta(minutes=2)
 """How long a check is tried before the request is refused with what kept it: nothing was touched yet."""
-
-
-class Undo(NamedTuple):
-    """An entry of the ledger: how to take back one step."""
-
-    step: str
-    activity: Activity[Any]
 
 
 class _Known(Exception):
@@ -83,7 +78,8 @@ class Saga:
         """The plan wants an operator asked before a failed upgrade is taken back."""
         self._main: asyncio.Task[Any] | None = None
         self._replaced = False
-        self._ledger: list[Undo] = []
+        self._failing = False
+        self._ledger = Ledger(self.journal, self.parking)
         self._outcome = Outcome.RUNNING
         self._work: Work | None = None
         self._ready: Ready | None = None
@@ -105,7 +101,12 @@ class Saga:
 
     def register(self, name: str, undo: Activity[Any]) -> None:
         """Have something done should the operation fail: the last registered is done first."""
-        self._ledger.append(Undo(name, undo))
+        self._ledger.register(name, undo)
+
+    def settles(self) -> None:
+        """Before the first step: what ran must be found ready again, last of all, before the row says that it runs."""
+        if self.came_from(Status.RUNNING):
+            self._ledger.register("settle", Workloads.settle, settles=True)
 
     async def step(
         self,
@@ -186,16 +187,41 @@ class Saga:
             next=waiting.request_id if waiting else None,
         )
 
+    def refuse_next(self, wanted: NextRequest) -> None:
+        """Pass only a request that can have the place, and could begin then.
+
+        Raises:
+            ApplicationError: of the type `Ended`, `Busy` or `BadInput`.
+        """
+        refused: Cause | None = None
+        if self._work is not None:
+            badly = self._failing or bool(self._standing)
+            ends = possible_ends(self.request.kind, self.found, self.former, badly=badly)
+            refused = refusal_to_follow(wanted, self._work, self.former, ends)
+        self.succession.refuse(wanted, refused)
+
     async def take_next(self, wanted: NextRequest) -> Request:
         """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
 
-        What asks for the same as this operation replaces nothing: it waits.
+        What asks for the same as this operation replaces nothing, nor what has its outcome already, nor, before the
+        claim has told the owner, what names another tenant than this operation: it waits.
         """
-        if wanted.replace and wanted.request.kind is not self.request.kind and self._main is not None:
+        request = wanted.request
+        if wanted.replace and await self._must_wait(request):
+            wanted = NextRequest(request=request)
+        # The claim, or another request, may have come meanwhile.
+        self.refuse_next(wanted)
+        if wanted.replace and request.kind is not self.request.kind:
             self._replaced = True
-            self.parking.give_way(f"{wanted.request.kind} (request {wanted.request.request_id}) comes next")
-            self._main.cancel()
+            self.parking.give_way(f"{request.kind} (request {request.request_id}) comes next")
+            if self._main is not None:  # pragma: no branch  # the first step has begun while the request was looked up
+                self._main.cancel()
         return await self.succession.take(wanted)
+
+    async def _must_wait(self, request: Request) -> bool:
+        if self._work is None and request.tenant not in (None, self.request.tenant):
+            return True
+        return await calls.quick("known", Records.known, request, instance=request.instance)
 
     # The frame
 
@@ -230,15 +256,20 @@ class Saga:
         cause = causes.cause_of(error, step)
         if self._work is None:
             return ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
+        self._failing = True
         self.journal.tell(f"**{step}** failed: {cause}")
         if causes.error_type(error) == "Superseded":
             return self._superseded(cause)
-        left = await self._compensate()
-        begun = set() if cause.code in NOTHING_OF_OURS else {event.step for event in self.journal.events}
+        cancelled = causes.is_cancelled(error)
+        nothing_of_ours = cause.code in NOTHING_OF_OURS
+        settled = cancelled or (self.request.kind is Kind.UPGRADE and not nothing_of_ours)
+        left = await self._ledger.walk(self.work, self.deadlines, settled=settled)
+        self._ready = self._ledger.ready or self._ready
+        begun = set() if nothing_of_ours else {event.step for event in self.journal.events}
         standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._survey()]
-        undone = Undone(cause=cause, cancelled=causes.is_cancelled(error), left=left)
+        undone = Undone(cause=cause, cancelled=cancelled, left=left)
         end = end_of(undone, self.work, self.former)
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
@@ -250,46 +281,12 @@ class Saga:
         self._outcome = Outcome.SUPERSEDED
         return _failure(self._result_now(Status.ERROR, cause))
 
-    async def _compensate(self) -> list[str]:
-        """Walk the ledger backwards; each undo is tried although another failed. Returns what is left behind."""
-        left: list[str] = []
-        aborted = False
-        while self._ledger:
-            entry = self._ledger.pop()
-            cause = None if aborted else await self._undo(entry)
-            while cause is not None:  # pragma: no branch  # Python 3.11 tells no tracer (python/cpython#106749)
-                choice = await self.parking.ask(entry.step, cause, undo=True, within=self.deadlines.decision)
-                aborted = choice is Choice.ABORT
-                if choice is not Choice.RETRY:
-                    break
-                cause = await self._undo(entry)
-            if cause is not None or aborted:
-                why = cause.message if cause else "not undone, as was decided"
-                self.journal.say(entry.step, StepState.LEFT_BEHIND, why)
-                left.append(f"{entry.step}: {why}")
-        return left
-
-    async def _undo(self, entry: Undo) -> Cause | None:
-        """Try one undo; why it failed, None where nothing is left of the step."""
-        self.journal.say(entry.step, StepState.UNDOING)
-        try:
-            undone = await calls.undo(entry.step, entry.activity, self.work, within=self.deadlines.longest)
-        except ActivityError as error:
-            cause = causes.cause_of(error, f"undo of {entry.step}")
-            if cause.code not in NOTHING_OF_OURS:
-                return cause
-            self.journal.say(entry.step, StepState.UNDONE, cause.message)
-        else:
-            self.journal.say(entry.step, StepState.UNDONE)
-            self._ready = undone if isinstance(undone, Ready) else self._ready
-        return None
-
     async def _survey(self) -> list[str]:
-        """What this operation made that is still there, object by object; nothing where that cannot be told."""
+        """What this operation made that is still there, object by object, or that this cannot be told."""
         try:
             return await calls.attempt("survey", Namespaces.survey, self.work, within=60)
-        except ActivityError:
-            return []
+        except ActivityError as error:
+            return [f"what else is there could not be listed: {causes.cause_of(error, 'survey').message}"]
 
     # Single steps
 
@@ -329,12 +326,15 @@ class Saga:
                 return await self._say_around(name, calls.attempt(name, act, self.work, within=within, lasts=lasts))
             except ActivityError as error:
                 cause = causes.cause_of(error, name)
-                ended = causes.is_cancelled(error) or causes.error_type(error) == "Superseded" or self._replaced
-                if not parks or ended or cause.code in NOTHING_OF_OURS:
+                cancelled = causes.is_cancelled(error) or self._is_to_stop()
+                if not parks or cancelled or causes.error_type(error) == "Superseded" or cause.code in NOTHING_OF_OURS:
                     raise
                 choice = await self.parking.ask(name, cause, undo=False, within=self.deadlines.decision)
                 if choice is not Choice.RETRY:
                     raise
+
+    def _is_to_stop(self) -> bool:
+        return self._replaced or workflow.cancellation_reason() is not None
 
     async def _finish(self, status: Status, outcome: Outcome, cause: Cause | None, *, plan: str | None = None) -> None:
         """Write the end in both rows, for as long as it takes, and take the result from the row as reread."""
@@ -378,7 +378,7 @@ class Saga:
 
     async def _say_around(self, step: str, doing: Coroutine[Any, Any, T]) -> T:
         self.journal.step = step
-        if (self._replaced or workflow.cancellation_reason() is not None) and not self._only_forward:
+        if self._is_to_stop() and not self._only_forward:
             # A completion and a cancellation in the same task lose the cancellation: it is looked for between steps.
             doing.close()
             raise asyncio.CancelledError

@@ -22,6 +22,7 @@ class Stop(Operation):
         async with self.saga as saga:
             await saga.claim()
             time = saga.deadlines
+            saga.settles()
             undo = Workloads.scale_up if saga.came_from(Status.RUNNING) else None
             held = await saga.step("scale-down", Workloads.scale_down, undo=undo, within=time.prepare)
             await saga.wait_for("gone", Workloads.gone, within=time.gone)

@@ -25,8 +25,12 @@ class Succession:
         self._own = own
         self._closed = False
 
-    def refuse(self, wanted: NextRequest) -> None:
-        """Pass only a request that can have the place.
+    def refuse(self, wanted: NextRequest, because: Cause | None = None) -> None:
+        """Pass only a request that can have the place, and which nothing else speaks against.
+
+        Args:
+            wanted: the request.
+            because: why it could not begin afterwards.
 
         Raises:
             ApplicationError: of the type `Ended`, `Busy` (somebody waits already) or `BadInput`.
@@ -36,6 +40,8 @@ class Succession:
             raise ApplicationError("the operation has ended", type=ENDED, non_retryable=True)
         if request.instance != self._own.instance:
             raise _as(BadInput("name", request.instance, "is another instance", fix="ask that one"))
+        if because is not None:
+            raise ApplicationError(because.message, because, type="BadInput", non_retryable=True)
         known = self.waiting
         if known is None:
             return

@@ -38,9 +38,7 @@ class Upgrade(Operation):
                 await saga.record(Status.STOPPED, upgrade_pending=True)
                 return saga.result
             time, asks = saga.deadlines, saga.asks_before_undoing
-            if saga.came_from(Status.RUNNING):
-                # Done last when all is taken back: what ran must be found ready before the row says so.
-                saga.register("settle", Workloads.ready)
+            saga.settles()
             saga.observed(
                 await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare)
             )

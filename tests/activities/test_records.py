@@ -81,3 +81,26 @@ async def test_an_instance_whose_plan_is_gone_is_claimed_with_the_usual_deadline
     others = catalog.parse({"plans": {"other": {"chart": {"path": "room"}}}}, folder="")
     claimed = await Records(desk.database, others).claim(claim_of(desk))
     assert (claimed.deadlines, claimed.on_upgrade_failure) == (catalog.Deadlines(), "rollback")
+
+
+async def test_a_request_is_known_once_its_operation_has_ended() -> None:
+    faults = Faults()
+    desk = Desk(MemoryDatabase(faults=faults))
+    records = Records(desk.database, PLANS)
+    asked = claim_of(desk).request
+    assert not await records.known(asked)
+    claimed = await desk.database.claim(claim_of(desk).model_copy(update={"request": asked}))
+    assert not await records.known(asked)
+    await desk.database.finish(
+        Ending(
+            request_id=asked.request_id,
+            instance=desk.name,
+            generation=claimed.generation,
+            status=Status.RUNNING,
+            outcome=Outcome.DONE,
+        )
+    )
+    assert await records.known(asked)
+    faults.fail("db.operation", Forbidden("the key was changed"))
+    with pytest.raises(Transient):
+        await records.known(asked)

@@ -7,12 +7,21 @@ from typing import Any
 
 import pytest
 
-from innkeeper.model.claim import refusal, row_of, stored_result, wish_is_open, work_of
+from innkeeper.model.claim import (
+    possible_ends,
+    refusal,
+    refusal_to_follow,
+    row_of,
+    stored_result,
+    wish_is_open,
+    work_of,
+)
 from innkeeper.model.errors import Cause
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import (
     Choice,
     Decided,
+    NextRequest,
     OperationRecord,
     OperationResult,
     Outcome,
@@ -241,3 +250,44 @@ def test_a_namespace_with_a_customers_data_is_made_anew_only_where_that_is_asked
 ) -> None:
     claim = Claim(verdict=Verdict.CLAIMED, former=former, found=found)
     assert work_of(request(kind), row(), claim).resident is resident
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "former", "badly", "ends"),
+    [
+        (Kind.RESTART, Status.RUNNING, Status.RUNNING, False, {Status.RUNNING}),
+        (Kind.RESTART, Status.RUNNING, Status.RUNNING, True, {Status.RUNNING, Status.ERROR}),
+        (Kind.STOP, Status.RUNNING, Status.RUNNING, False, {Status.RUNNING, Status.STOPPED}),
+        (Kind.PROVISION, None, None, False, {Status.RUNNING, Status.ERROR}),
+        (Kind.REPAIR, Status.PURGING, Status.UNINSTALLED, False, {Status.PURGED, Status.UNINSTALLED}),
+    ],
+)
+def test_an_operation_that_is_asked_to_stop_ends_as_it_began_or_as_it_was_asked(
+    kind: Kind, found: Status | None, former: Status | None, badly: bool, ends: set[Status]
+) -> None:
+    assert possible_ends(kind, found, former, badly=badly) == ends
+
+
+@pytest.mark.parametrize(
+    ("kind", "tenant", "replace", "ends", "said"),
+    [
+        (Kind.UNINSTALL, "t1", True, {Status.RUNNING}, None),
+        (Kind.UNINSTALL, None, True, {Status.RUNNING}, None),
+        (Kind.UNINSTALL, "t2", True, {Status.RUNNING}, "no instance of this tenant"),
+        (Kind.UNINSTALL, "t2", False, {Status.RUNNING}, "no instance of this tenant"),
+        (Kind.PURGE, "t1", True, {Status.RUNNING}, "is running, and purge needs it to be"),
+        (Kind.PURGE, "t1", False, {Status.RUNNING}, None),
+        (Kind.PURGE, "t1", True, {Status.RUNNING, Status.ERROR}, None),
+        (Kind.PROVISION, "t2", False, {Status.UNINSTALLED, Status.PURGED}, None),
+        (Kind.PROVISION, "t2", True, {Status.UNINSTALLED, Status.PURGED}, "is taken"),
+        (Kind.STOP, "t2", False, {Status.UNINSTALLED, Status.PURGED}, "no instance of this tenant"),
+    ],
+)
+def test_who_may_come_after_an_operation(
+    kind: Kind, tenant: str | None, replace: bool, ends: set[Status], said: str | None
+) -> None:
+    plan = "starter" if kind is Kind.PROVISION else None
+    asked = Request.of(kind, "acme", request_id="r2", tenant=tenant, plan=plan)
+    work = work_of(request(Kind.STOP), row(), Claim(verdict=Verdict.CLAIMED, instance=row()))
+    refused = refusal_to_follow(NextRequest(request=asked, replace=replace), work, Status.RUNNING, ends)
+    assert (refused is None) if said is None else (refused is not None and said in refused.message)

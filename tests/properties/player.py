@@ -16,6 +16,7 @@ from typing import Any
 
 from in_memory import World
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from innkeeper.client import OperationHandle
@@ -132,8 +133,12 @@ class Player:
         displaced = seat.next
         try:
             await self._workflow(seat).execute_update(NEXT_UPDATE, wanted)
-        except WorkflowUpdateFailedError:
-            seat.demand(displaced is not None and not replace, "a free place was refused")
+        except WorkflowUpdateFailedError as error:
+            told = error.cause
+            busy = displaced is not None and not replace
+            illegal = replace and isinstance(told, ApplicationError) and told.type == "BadInput"
+            seat.demand(busy or illegal, "a free place was refused")
+            self.tally["could not follow"] += illegal
             return
         seat.next = request
         self.tally["replaces" if replace else "waits"] += 1

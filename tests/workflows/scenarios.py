@@ -8,20 +8,19 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from asking import ask
+from following import Followed
 
 from innkeeper.client import OperationHandle
+from innkeeper.gateways.faults import Hang
 from innkeeper.model.errors import Answer, Forbidden, ReleaseFailed, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import (
-    DECIDE_UPDATE,
     NEXT_UPDATE,
     SWEEP_WORKFLOW,
     TASK_QUEUE,
     Choice,
-    Decision,
     NextRequest,
     Outcome,
-    Progress,
     Request,
 )
 from innkeeper.model.names import handover_id_of, workflow_id_of
@@ -57,22 +56,6 @@ async def done(world: World, kind: Kind, name: str, plan: str | None = None) -> 
 
 async def provision(world: World, name: str, plan: str = "starter") -> OperationHandle:
     return await world.innkeeper.provision(name, tenant="t1", plan=plan)
-
-
-async def question(world: World, handle: OperationHandle) -> Progress:
-    """Wait until the operation is parked."""
-    workflow = world.client.get_workflow_handle(workflow_id_of(handle.instance), run_id=handle.run_id)
-    async with asyncio.timeout(20):
-        while True:
-            told: Progress = await workflow.query("progress", result_type=Progress)
-            if told.question is not None:
-                return told
-            await asyncio.sleep(0.05)
-
-
-async def decided(world: World, handle: OperationHandle, choice: Choice) -> None:
-    workflow = world.client.get_workflow_handle(workflow_id_of(handle.instance), run_id=handle.run_id)
-    await workflow.execute_update(DECIDE_UPDATE, Decision(choice=choice, operator="a test", note="seen"))
 
 
 async def queued(world: World, handle: OperationHandle, kind: Kind, *, replace: bool, request_id: str) -> None:
@@ -130,8 +113,8 @@ async def provision_undone_by_an_operator(world: World, name: str) -> str:
     with world.environment.with_time_skipping_disabled():
         handle = await provision(world, name)
         for choice in (Choice.RETRY, Choice.RETRY):
-            await question(world, handle)
-            await decided(world, handle, choice)
+            await Followed(world, handle).question()
+            await Followed(world, handle).decide(choice, "seen")
             await asyncio.sleep(0.2)
         return await over(handle)
 
@@ -188,12 +171,17 @@ async def provision_replaced_by_uninstall(world: World, name: str) -> str:
     return f"{workflow_id_of(name)}@{handle.run_id}"
 
 
-@scenario
-async def handover_delivered(world: World, name: str) -> str:
+async def stopping(world: World, name: str) -> tuple[OperationHandle, Hang]:
     await over(await provision(world, name))
     hang = world.faults.hang("cluster.patch", when="after")
     handle = await ask(world.client, Kind.STOP, name)
     await hang.reached.wait()
+    return handle, hang
+
+
+@scenario
+async def handover_delivered(world: World, name: str) -> str:
+    handle, hang = await stopping(world, name)
     await queued(world, handle, Kind.START, replace=False, request_id=f"{name}-next")
     hang.release()
     await over(handle)
@@ -203,10 +191,7 @@ async def handover_delivered(world: World, name: str) -> str:
 
 @scenario
 async def handover_displaced(world: World, name: str) -> str:
-    await over(await provision(world, name))
-    hang = world.faults.hang("cluster.patch", when="after")
-    handle = await ask(world.client, Kind.STOP, name)
-    await hang.reached.wait()
+    handle, hang = await stopping(world, name)
     await queued(world, handle, Kind.START, replace=False, request_id=f"{name}-lost")
     await queued(world, handle, Kind.UNINSTALL, replace=True, request_id=f"{name}-won")
     hang.release()
@@ -226,6 +211,14 @@ async def stop_undone(world: World, name: str) -> str:
     await over(await provision(world, name))
     world.faults.fail("cluster.patch", Forbidden("patching is forbidden"))
     return await over(await ask(world.client, Kind.STOP, name))
+
+
+@scenario
+async def stop_cancelled(world: World, name: str) -> str:
+    handle, hang = await stopping(world, name)
+    await handle.cancel()
+    hang.release()
+    return await over(handle)
 
 
 @scenario
