@@ -103,3 +103,26 @@ async def test_a_release_that_is_not_there_is_never_waited_for_to_get_ready(benc
     with pytest.raises(Permanent, match="release acme is not deployed in namespace inn-acme") as refused:
         await bench.attempt(bench.workloads.ready)
     assert refused.value.cause.code == "ReleaseMissing"
+
+
+async def test_a_stop_deletes_no_volume_whatever_the_workload_says(bench: Bench) -> None:
+    policy = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+    ref = Ref("apps/v1", "StatefulSet", "db", "inn-acme")
+    await bench.world.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "db", "namespace": "inn-acme"},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": "db"}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db"}]}},
+                "persistentVolumeClaimRetentionPolicy": policy,
+            },
+        }
+    )
+    await bench.attempt(bench.workloads.scale_down)
+    stopped = await bench.world.get(ref)
+    assert stopped is not None
+    assert stopped["spec"]["replicas"] == 0
+    assert stopped["spec"]["persistentVolumeClaimRetentionPolicy"] == dict.fromkeys(policy, "Retain")
