@@ -51,6 +51,9 @@ __all__ = [
     "wish_of",
 ]
 
+_BEGUN_ANEW = frozenset({State.UNINSTALLING, State.UNINSTALLED, State.PENDING_INSTALL})
+"""States of a newest revision which say that what ran before it is over, unless Helm still has it as deployed."""
+
 _ROLLED_BACK = re.compile(r"Rollback to (\d{1,9})")
 
 
@@ -153,12 +156,17 @@ def running_revision(revisions: Iterable[Revision]) -> Revision | None:
 
 
 def fallback(revisions: Iterable[Revision], known: int | None) -> int | None:
-    """The revision to go back to should an operation fail: the one known to have been ready, else the running one."""
-    stored = list(revisions)
-    if any(revision.version == known and revision.state.ran for revision in stored):
+    """The revision to go back to should an operation fail: the one known to have been ready, else the one that ran.
+
+    None where nothing ran, or what ran is being uninstalled or installed anew.
+    """
+    ordered = _ordered(revisions)
+    if any(revision.version == known and revision.state.ran for revision in ordered):
         return known
-    running = running_revision(stored)
-    return running.version if running else None
+    ran = _last_that_ran(ordered)
+    if ran is None or (ran.state is not State.DEPLOYED and ordered[-1].state in _BEGUN_ANEW):
+        return None
+    return ran.version
 
 
 def _settled(revisions: Sequence[Revision]) -> bool:
