@@ -209,13 +209,15 @@ class Releases:
             return None
 
     async def _rollback(self, work: Work, to: int, limit: float, hold: Hold) -> None:
+        withheld = await self._secrets.contents(work)
         async with hold.acting() as user:
-            await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user)
+            await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user, withheld=withheld)
 
     async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float, hold: Hold) -> None:
         await self._delete_strays(work, revisions)
+        withheld = await self._secrets.contents(work)
         async with hold.acting() as user:
-            await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user)
+            await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user, withheld=withheld)
 
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""

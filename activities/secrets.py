@@ -113,6 +113,13 @@ class Secrets:
             values.append((item.value, base64.b64decode(encoded).decode()))
         return nested(values)
 
+    async def contents(self, work: Work) -> list[str]:
+        """Every text in the instance's own Secrets, whatever plan they come from: what nothing may quote."""
+        found = await self._cluster.list_objects("v1", "Secret", namespace=work.namespace)
+        ours = [item for item in found if marks.is_ours(item, work.instance, work.tenant)]
+        encoded = [text for item in ours for text in (item.get("data") or {}).values()]
+        return [base64.b64decode(text).decode(errors="ignore") for text in encoded]
+
 
 def _deleted(work: Work, name: str) -> Pending:
     return Pending(f"Secret {work.namespace}/{name} was deleted a moment ago")

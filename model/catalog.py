@@ -40,6 +40,13 @@ _VALUE_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
 _QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|[MGTPE]|[KMGTPE]i)?"
 
 
+_USERINFO = re.compile(r"//[^/\s]*@")
+_CREDENTIALS = (
+    "its address holds a user or a password, which arguments of processes and causes would show; "
+    "use OCI and `helm registry login`, or give the chart by its path"
+)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -60,6 +67,8 @@ class ChartRef(_Part):
     @model_validator(mode="after")
     def _one_source(self) -> ChartRef:
         sources = [key for key in ("path", "oci", "repository") if getattr(self, key)]
+        if any(_USERINFO.search(source) for source in (self.oci, self.repository) if source):
+            raise ValueError(_CREDENTIALS)
         if len(sources) != 1:
             raise ValueError(f"give exactly one of path, oci, repository (found: {', '.join(sources) or 'none'})")
         if self.oci and not self.oci.startswith("oci://"):
@@ -270,7 +279,7 @@ def parse(document: object, *, folder: str, source: str = "catalog.yaml") -> Cat
         more = f" ({len(problems) - 1} more to mend)" if len(problems) > 1 else ""
         raise BadInput(
             f"{source}: {path}",
-            first.get("input"),
+            "(not shown: it holds a password)" if _USERINFO.search(str(first.get("input"))) else first.get("input"),
             f"is wrong: {first['msg'].removeprefix('Value error, ')}{more}",
             fix="correct it in the catalog",
         ) from None

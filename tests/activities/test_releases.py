@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -28,11 +29,20 @@ class Idle(MemoryHelm):
     async def upgrade(self, release: Release, *, limit: float, acting_as: str | None = None) -> None:
         """Do nothing."""
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, **_withheld: Sequence[str]
+    ) -> None:
         """Do nothing."""
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        **_withheld: Sequence[str],
     ) -> None:
         """Do nothing."""
 
