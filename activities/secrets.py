@@ -41,6 +41,14 @@ class Secrets:
             else:
                 await self._copy(work, wanted)
 
+    async def take_back(self, work: Work) -> None:
+        """Delete the copies that this very operation made; what was generated is the customer's data and stays."""
+        for item in await self._cluster.list_objects("v1", "Secret", namespace=work.namespace):
+            meta = item["metadata"]
+            copied = marks.is_ours(item, work.instance, work.tenant) and marks.DATA not in meta["labels"]
+            if copied and marks.created_by(item) == work.request_id:
+                await self._cluster.delete(Ref("v1", "Secret", meta["name"], work.namespace), uid=meta["uid"])
+
     async def _generate(self, work: Work, wanted: Generated) -> None:
         content = {key: _random(length) for key, length in wanted.generate.items()}
         try:
