@@ -95,7 +95,7 @@ class Generated(_Part):
 
 
 class Copied(_Part):
-    """A Secret copied from the operator's namespace, e.g. a pull secret; refreshed by every provision."""
+    """A Secret copied from the operator's namespace, e.g. a pull secret; anew by every prepare step."""
 
     name: str = Field(pattern=_DNS_LABEL)
     copy_from: str = Field(alias="copy", pattern=_DNS_LABEL)
@@ -112,10 +112,11 @@ class FromSecret(_Part):
 
 
 class Deadlines(_Part):
-    """How long each step may take, in seconds, retries included."""
+    """How long each step may take, in seconds, retries included; to say what is missing it has up to 20 more."""
 
     prepare: float = Field(default=120, gt=0, le=86_400)
     release: float = Field(default=300, gt=0, le=86_400)
+    """One attempt; the step has twice as long, so that what a killed Helm left can be recovered."""
     ready: float = Field(default=600, gt=0, le=86_400)
     gone: float = Field(default=300, gt=0, le=86_400)
     """Waiting for pods, or the namespace, to be gone."""
