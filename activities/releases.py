@@ -85,7 +85,7 @@ class Releases:
                 case release.UninstallThenInstall():
                     _demand_kept(work, revisions)
                     await self._uninstall(work, revisions, limit, hold)
-                case release.Install() | release.Upgrade():
+                case release.Install() | release.Upgrade():  # pragma: no branch  # there is no other act
                     # Before Helm's own changes: what a stop remembered would undo them afterwards.
                     if not up:
                         await self._bring_up(work, revisions)
@@ -192,7 +192,7 @@ class Releases:
                     return
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
-                case release.Uninstall():
+                case release.Uninstall():  # pragma: no branch  # there is no other act
                     _demand_kept(work, revisions)
                     # Hooks that run before the deletion need pods.
                     await lift_stop(self._cluster, work)

@@ -300,9 +300,8 @@ def _stateful_set(obj: Manifest, world: _World) -> Found:
         lacking = _behind((int(available), want, "available"))
     if not lacking and not on_delete:
         lacking = _behind((_count(obj, "updatedReplicas"), max(want - partition, 0), "updated"))
-    status = obj.get("status", {})
     if not lacking and want and not on_delete and not partition:
-        same = status.get("currentRevision") == status.get("updateRevision")
+        same = obj["status"].get("currentRevision") == obj["status"].get("updateRevision")
         lacking = "" if same else "its update is being completed"
     return found or lacking
 
@@ -319,7 +318,7 @@ def _daemon_set(obj: Manifest, world: _World) -> Found:
     if "desiredNumberScheduled" not in obj.get("status", {}):
         return "its nodes are not counted yet"
     want, have = _count(obj, "desiredNumberScheduled"), _count(obj, "currentNumberScheduled")
-    on_delete = (obj.get("spec", {}).get("updateStrategy") or {}).get("type") == "OnDelete"
+    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
     annotations = obj["metadata"].get("annotations") or {}
     generation = None if on_delete else annotations.get("deprecated.daemonset.template.generation")
     pods = _labelled(world.dependents(obj, "Pod"), "pod-template-generation", generation)

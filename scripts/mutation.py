@@ -356,7 +356,7 @@ def asked_for(paths: Sequence[str]) -> tuple[Target, list[str]]:
 def main() -> int:
     """Try the mutants of the modules that are asked for; 1 where a survivor is not accepted."""
     parser = argparse.ArgumentParser(prog="make mutation", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("modules", nargs="*", help="such as model/release.py or workflows; all of model/ without")
+    parser.add_argument("modules", nargs="*", help="such as model/release.py; all of model/ without")
     parser.add_argument("--jobs", type=int, default=2, help="mutants tried at once (2)")
     told = parser.parse_args()
     target, modules = asked_for(told.modules)

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import Work
 
 from . import causes
+from .shield import unless_done
 
 T = TypeVar("T")
 Activity = Callable[Concatenate[Any, Work, ...], Awaitable[T]]
@@ -53,7 +54,7 @@ Attempts are counted and not time: an undo that waits for a worker has not faile
 async def attempt(name: str, act: Activity[T], work: Work, *, within: float, lasts: int = 1) -> T:
     """One step: `within` seconds an attempt, `lasts` such spans in all."""
     span = timedelta(seconds=within)
-    return await workflow.execute_activity_method(
+    running = workflow.start_activity_method(
         act,
         work,
         start_to_close_timeout=span + GRACE,
@@ -63,6 +64,7 @@ async def attempt(name: str, act: Activity[T], work: Work, *, within: float, las
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {work.instance}",
     )
+    return await unless_done(running)
 
 
 async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:

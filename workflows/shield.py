@@ -1,4 +1,4 @@
-"""Awaiting to the end what a cancellation must not stop: compensations, and the writes that end an operation."""
+"""Awaiting what a cancellation must not stop, or comes too late for: undos, and the writes that end an operation."""
 
 from __future__ import annotations
 
@@ -20,3 +20,17 @@ async def uninterrupted(doing: Awaitable[T]) -> T:
         with contextlib.suppress(asyncio.CancelledError, FailureError):
             await asyncio.shield(task)
     return task.result()
+
+
+async def unless_done(doing: asyncio.Future[T]) -> T:
+    """Await, and cancel it with the operation, but not where it has ended by then: what is done is done.
+
+    Both come together where Temporal refused the workflow's last task since somebody had just cancelled it: what that
+    task did is done and written, and all of it is decided anew.
+    """
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        if not doing.done():
+            doing.cancel()
+        return await doing

@@ -12,6 +12,11 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .shield import uninterrupted
+
+CLAIM_IS_KEPT = "claim-is-kept"
+MOMENT = 0.001
+"""Seconds, the shortest that Temporal waits."""
 
 
 @workflow.defn(name="Upgrade")
@@ -25,6 +30,11 @@ class Upgrade(Operation):
             await saga.check()
             await saga.claim()
             if saga.came_from(Status.STOPPED):
+                saga.point_of_no_return()
+                if workflow.patched(CLAIM_IS_KEPT):
+                    # The claim is in the history before the end is written: were the workflow's last task refused for a
+                    # cancellation that comes just then, the operation would begin anew as one that has claimed nothing.
+                    await uninterrupted(workflow.sleep(MOMENT))
                 await saga.record(Status.STOPPED, upgrade_pending=True)
                 return saga.result
             time, asks = saga.deadlines, saga.asks_before_undoing

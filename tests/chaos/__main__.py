@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--faults", help=f"only these, of {', '.join(fault for fault in Fault)}")
     made.add_argument("--sample", type=int, help="only so many cells, chosen by the seed")
     made.add_argument("--in-memory", action="store_true", help="over gateways in memory: Helm is killed at each write")
-    made.add_argument("--shards", type=int, default=6, help="workers under test at once")
+    made.add_argument("--shards", type=int, default=4, help="workers under test at once")
     made.add_argument("--size", type=int, default=20, help="cells on one worker")
     made.add_argument("--out", type=Path, help="a folder for matrix.md and matrix.json")
     made.add_argument("--list", action="store_true", help="name the cells and play none")

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from innkeeper.client import OperationHandle
 from innkeeper.client.desk import TemporalDesk
-from innkeeper.model.errors import Answer
+from innkeeper.model.errors import Answer, InnkeeperError
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import Request
 from innkeeper.model.names import workflow_id_of
@@ -24,6 +24,7 @@ from innkeeper.model.ports import Cluster, Database
 
 from .cells import Cell
 from .effects import Effect, Fault, Play
+from .insist import insist
 from .model import ANY, expected, start_of, told
 from .scenarios import SCENARIOS, TENANT, Scenario
 from .start import Hand
@@ -107,12 +108,12 @@ async def play_all(
 
     async def one(number: int, batch: Sequence[Cell]) -> None:
         async with slots:
-            found = await play(stage, batch, queue=f"chaos-{number}", prefix=f"c{number}")
+            found = await _tried(stage, batch, f"{number}")
             # Where steps were tried again for want of time, the fault may have been at no effect of this run's.
             again = [verdict.cell for verdict in found if verdict.unheard]
             if again:
                 found = [verdict for verdict in found if not verdict.unheard]
-                found += await play(stage, again, queue=f"chaos-{number}-again", prefix=f"c{number}-again")
+                found += await _tried(stage, again, f"{number}-again")
         verdicts.extend(found)
         for verdict in found:
             if verdict.wrong:
@@ -124,6 +125,14 @@ async def play_all(
         for number, batch in enumerate(batches):
             group.create_task(one(number, batch))
     return verdicts
+
+
+async def _tried(stage: Stage, batch: Sequence[Cell], name: str) -> list[Verdict]:
+    """Play a batch; where that is not possible at all, its cells are wrong, and the others are played all the same."""
+    try:
+        return await play(stage, batch, queue=f"chaos-{name}", prefix=f"c{name}")
+    except (InnkeeperError, AssertionError, RPCError) as error:
+        return [Verdict(cell, "not played", f"could not be played: {error}", 0.0) for cell in batch]
 
 
 async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) -> list[Verdict]:
@@ -163,7 +172,7 @@ async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) 
 async def _begin(stage: Stage, instance: str, scenario: Scenario) -> Snapshot:
     """Bring an instance to where the operation starts, and see that it is there."""
     await stage.hand.bring(instance, scenario.start)
-    before = (await look(stage.cluster_of(instance), instance)).snapshot()
+    before = (await insist(lambda: look(stage.cluster_of(instance), instance))).snapshot()
     start = start_of(scenario)
     wanted = told(scenario, start, start, failed=False)._replace(
         rolled=ANY, renewed=ANY, pods=ANY, asked="", temporal=NONE
@@ -177,7 +186,7 @@ async def _asked(stage: Stage, instance: str, scenario: Scenario, queue: str) ->
     """Ask for the operation and wait for its end; what is wrong with that, if anything."""
     tenant = TENANT if scenario.kind is Kind.PROVISION else None
     request = Request.of(scenario.kind, instance, request_id=f"{instance}-asked", tenant=tenant, plan=scenario.plan)
-    run_id = await TemporalDesk(stage.client, queue).deliver(request)
+    run_id = await insist(lambda: TemporalDesk(stage.client, queue).deliver(request))
     handle = OperationHandle(stage.client, instance, run_id)
     try:
         async with asyncio.timeout(stage.ends_within):
@@ -193,10 +202,14 @@ async def _stuck(stage: Stage, instance: str, run_id: str) -> str:
     """What an operation that does not end does last; it is ended."""
     run = stage.client.get_workflow_handle(workflow_id_of(instance), run_id=run_id)
     kinds = [EventType.Name(event.event_type) async for event in run.fetch_history_events()]
+    pending = [
+        f"{each.activity_type.name}, attempt {each.attempt}: {each.last_failure.message or 'no failure'}"
+        for each in (await run.describe()).raw_description.pending_activities
+    ]
     with contextlib.suppress(RPCError):
         await run.terminate()
     last = ", ".join(kind.removeprefix("EVENT_TYPE_").lower() for kind in kinds[-4:])
-    return f"has not ended after {stage.ends_within:g} s: {last}"
+    return f"has not ended after {stage.ends_within:g} s: {last}; {'; '.join(pending) or 'no activity'}"
 
 
 async def _all_held(plays: Sequence[Play], asked: Sequence[asyncio.Task[str]], *, within: float) -> None:
@@ -220,7 +233,7 @@ async def _judged(stage: Stage, cell: Cell, play: Play, before: Snapshot, ended:
     if wrong:
         wrong += await _told_by_itself(stage, play.instance)
     else:
-        await stage.leave(play.instance)
+        await insist(lambda: stage.leave(play.instance))
     return Verdict(cell, _outcome(world), wrong, time.monotonic() - begun, unheard)
 
 
@@ -242,7 +255,7 @@ async def _settled(stage: Stage, instance: str, before: Snapshot, wanted: World)
     """The difference between the world and what is wanted, once controllers had their time; empty: none."""
     given_up, pause = time.monotonic() + stage.settles_within, 0.1
     while True:
-        world = await observe(stage.client, stage.cluster_of(instance), stage.rows, instance, before)
+        world = await insist(lambda: observe(stage.client, stage.cluster_of(instance), stage.rows, instance, before))
         wrong = difference(world, wanted)
         if not wrong or time.monotonic() > given_up:
             return wrong, world

@@ -6,6 +6,8 @@ ask for: operations that were lost in the middle. What results is checked agains
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -15,10 +17,12 @@ from temporalio.testing import ActivityEnvironment
 
 from innkeeper.model import names
 from innkeeper.model.claim import work_of
+from innkeeper.model.errors import AlreadyExists
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Prepared, Ready, Request, Work
 from innkeeper.model.ports import ClaimRequest, Cluster, Database, Ending, Ref
 
+from .insist import insist
 from .scenarios import TENANT, Done
 from .world import FOREIGN
 
@@ -41,6 +45,10 @@ ENDS = {
 """In what each kind ends that leads to a start state; only what is stopped is upgraded on the way."""
 
 
+AT_ONCE = 8
+"""Instances that are brought to where they start at the same time."""
+
+
 class Hand:
     """Does operations by hand."""
 
@@ -50,6 +58,7 @@ class Hand:
         self._steps = {step.__name__: step for step in steps}
         self._cluster_of = cluster_of
         self._rows = rows
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._environment = ActivityEnvironment()
         self._environment.info = dataclasses.replace(
             ActivityEnvironment.default_info(),
@@ -59,28 +68,36 @@ class Hand:
 
     async def bring(self, instance: str, start: Iterable[Done]) -> None:
         """Do these operations one after the other."""
-        for number, done in enumerate(start):
-            await self._operate(instance, done, f"{instance}-{number}")
+        async with self._slots:
+            for number, done in enumerate(start):
+                await self._operate(instance, done, f"{instance}-{number}")
+            await insist(lambda: self._leave_foreign(instance))
+
+    async def _leave_foreign(self, instance: str) -> None:
         namespace = names.namespace_of(instance)
         cluster = self._cluster_of(instance)
         if await cluster.get(Ref("v1", "Namespace", namespace)) is not None:
             meta = {"name": FOREIGN, "namespace": namespace}
-            await cluster.create(
-                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"theirs": "nobody's business"}}
-            )
+            theirs = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": meta,
+                "data": {"theirs": "nobody's business"},
+            }
+            with contextlib.suppress(AlreadyExists):
+                await cluster.create(theirs)
 
     async def _operate(self, instance: str, done: Done, request_id: str) -> None:
         tenant = TENANT if done.kind is Kind.PROVISION else None
         request = Request.of(done.kind, instance, request_id=request_id, tenant=tenant, plan=done.plan)
-        claim = await self._rows.claim(
-            ClaimRequest(
-                request=request,
-                workflow_id=names.workflow_id_of(instance),
-                run_id=request_id,
-                namespace=names.namespace_of(instance),
-                release=names.release_of(instance),
-            )
+        wanted = ClaimRequest(
+            request=request,
+            workflow_id=names.workflow_id_of(instance),
+            run_id=request_id,
+            namespace=names.namespace_of(instance),
+            release=names.release_of(instance),
         )
+        claim = await insist(lambda: self._rows.claim(wanted))
         assert claim.instance is not None
         work = work_of(request, claim.instance, claim)
         waits = done.kind is Kind.UPGRADE and claim.former is Status.STOPPED
@@ -92,18 +109,17 @@ class Hand:
             ready = told if isinstance(told, Ready) else ready
         if done.lost_after is not None:
             return
-        await self._rows.finish(
-            Ending(
-                request_id=request_id,
-                instance=instance,
-                generation=claim.generation,
-                status=ENDS[done.kind],
-                outcome=Outcome.DONE,
-                url=ready.url if ready else None,
-                revision=ready.revision if ready else None,
-                upgrade_pending=waits,
-            )
+        ending = Ending(
+            request_id=request_id,
+            instance=instance,
+            generation=claim.generation,
+            status=ENDS[done.kind],
+            outcome=Outcome.DONE,
+            url=ready.url if ready else None,
+            revision=ready.revision if ready else None,
+            upgrade_pending=waits,
         )
+        await insist(lambda: self._rows.finish(ending))
 
     async def _do(self, step: str, work: Work) -> Any:
-        return await self._environment.run(self._steps[step], work)
+        return await insist(lambda: self._environment.run(self._steps[step], work))

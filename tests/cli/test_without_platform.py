@@ -15,6 +15,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from innkeeper.cli.configuration import sources_of
 from innkeeper.cli.documents import schema
 from innkeeper.cli.main import application
 from innkeeper.embedded.lock import StateLock
@@ -150,6 +151,7 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2() -> None:
         (("sing",), "No such command 'sing'"),
         (("plans", "--catalog", "nowhere.yaml"), "catalog: 'nowhere.yaml' cannot be read"),
         (("up", "--kubeconfig", "nowhere"), "kubeconfig: 'nowhere' cannot be read"),
+        (("up", "--worker", "--catalog", "nowhere.yaml"), "catalog: 'nowhere.yaml' cannot be read"),
     ],
 )
 def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], named: str, tmp_path: Path) -> None:
@@ -167,7 +169,8 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], 
     [({}, "supabase_url"), ({"INNKEEPER_SUPABASE_URL": f"http://{NOBODY}"}, "supabase_key")],
 )
 def test_a_worker_that_knows_no_database_does_not_start(env: dict[str, str], missing: str, tmp_path: Path) -> None:
-    told = run("worker", "--catalog", str(ROOT / "catalog.yaml"), cwd=tmp_path, env=env)
+    words = ("worker", "--catalog", str(ROOT / "catalog.yaml"), "--temporal-namespace", "rooms")
+    told = run(*words, cwd=tmp_path, env=env)
     assert (told.code, told.out) == (2, "")
     assert told.err.startswith(f"innkeeper worker: {missing}: None is missing")
     assert f"set INNKEEPER_{missing.upper()}" in told.err
@@ -239,6 +242,13 @@ def test_settings_are_shown_with_their_source_and_secrets_masked(tmp_path: Path)
     assert shown["supabase_key"] == ("********", "platform")
     assert shown["in_cluster"] == (False, "default")
     assert "key-of-the-platform" not in told.out
+
+
+def test_a_setting_from_a_file_of_secrets_says_so(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "innkeeper_supabase_key").write_text("a-key-from-a-file")
+    assert sources_of({"secrets_dir": secrets})["supabase_key"] == "secrets directory"
 
 
 def test_temporals_own_configuration_comes_before_the_platforms(tmp_path: Path) -> None:

@@ -127,3 +127,10 @@ def test_the_cache_is_the_users_own_by_default(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache.root() == tmp_path / ".cache" / "innkeeper"
     assert private_directory(cache.root()).stat().st_mode & 0o077 == 0
+
+
+def test_a_supervisor_that_is_told_nothing_says_who_it_is_and_ends() -> None:
+    command = [sys.executable, "-m", "innkeeper.embedded.supervisor"]
+    told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    assert int(told.stdout) > 0
+    assert told.stderr == ""

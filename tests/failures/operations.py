@@ -11,7 +11,11 @@ from asking import ask
 from in_memory import World
 
 from innkeeper.client import OperationHandle
+from innkeeper.model.errors import OperationFailed, Refused
 from innkeeper.model.instance import Kind, Status
+from innkeeper.model.messages import Outcome
+
+from ..workflows.agreement import data_of
 
 
 class Way(StrEnum):
@@ -226,6 +230,41 @@ async def bring_before(world: World, operation: Operation, name: str) -> None:
 
 ACTIVITIES = {"record": "finish"}
 """The steps whose activity has another name."""
+
+FAST = ("check", "claim", "record")
+
+ENDS: dict[Way, set[Outcome | None]] = {
+    Way.REFUSED: {None, Outcome.CANCELLED, Outcome.DONE},
+    Way.INSISTED: {None, Outcome.CANCELLED, Outcome.LEFT_BEHIND, Outcome.DONE},
+    Way.UNDONE: {Outcome.CANCELLED},
+    Way.ASKED: {Outcome.LEFT_BEHIND},
+    Way.ASKED_UNDONE: {Outcome.CANCELLED},
+    Way.STANDS: {Outcome.LEFT_BEHIND},
+}
+"""How an operation may end that is cancelled in a step; None: refused. Fast steps are over when the workflow hears."""
+
+
+async def ended(handle: OperationHandle) -> Outcome | None:
+    """How an operation ended; None where it was refused."""
+    try:
+        return (await handle.result()).outcome
+    except Refused:
+        return None
+    except OperationFailed as error:
+        return error.result.outcome if error.result else Outcome.RUNNING
+
+
+class Former(NamedTuple):
+    """What stood before the operation."""
+
+    replicas: dict[str, int]
+    storage: list[str]
+    data: list[tuple[str, object]]
+
+    @classmethod
+    async def of(cls, world: World, name: str) -> Former:
+        return cls(await world.replicas(name), await world.storage(name), await data_of(world, name))
+
 
 AT_ONCE = 12
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 
 import pytest
 from following import failed
@@ -11,6 +12,9 @@ from in_memory import World
 from innkeeper.model.errors import OperationFailed, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
+
+from ..workflows.agreement import agree
+from .operations import ACTIVITIES, ENDS, FAST, OPERATIONS, Former, Operation, begin, bring_before, ended, together
 
 
 @pytest.mark.parametrize("call", ["db.claim", "cluster.create", "helm.upgrade"])
@@ -76,3 +80,74 @@ async def test_an_operation_that_is_cancelled_before_its_first_step_says_that_no
     result = await failed(handle)
     assert (result.outcome, (await world.row("cancel-early")).status) == (Outcome.CANCELLED, Status.RUNNING)
     assert await world.storage("cancel-early") == ["deployed"]
+
+
+class Cell(NamedTuple):
+    """One step of one operation, during which the operation is cancelled."""
+
+    world: World
+    operation: Operation
+    step: str
+    name: str
+
+    async def cancel(self) -> Outcome | None:
+        """Cancel it there; how it ended."""
+        hang = self.world.faults.hang(f"{self.name} {ACTIVITIES.get(self.step, self.step)} *")
+        handle = await begin(self.world, self.operation, self.name)
+        async with asyncio.timeout(60):
+            await hang.reached.wait()
+        await handle.cancel()
+        if self.step in FAST:
+            # The workflow hears of it once a fast step has ended, and a hanging one does not end by itself.
+            await asyncio.sleep(0.3)
+            hang.release()
+        return await ended(handle)
+
+    async def demand_as_before(self, former: Former, status: Status | None) -> None:
+        """Nothing of the operation is left, and nobody's data is gone."""
+        row = await self.world.database.instance(self.name)
+        assert (row and row.settled) == status
+        now = await Former.of(self.world, self.name)
+        assert now.replicas == former.replicas
+        assert now.storage.count("deployed") == former.storage.count("deployed")
+        assert [item for item in former.data if item not in now.data] == []
+
+
+async def play(cell: Cell) -> None:
+    world, operation, name = cell.world, cell.operation, cell.name
+    await bring_before(world, operation, name)
+    former, before = await Former.of(world, name), await world.database.instance(name)
+    outcome = await cell.cancel()
+    assert outcome in ENDS[operation.steps[cell.step]]
+    if cell.step == "record":
+        assert outcome is Outcome.DONE
+    newest = [(record.kind, record.outcome) for record in (await world.innkeeper.operations(name)).items[:1]]
+    assert newest == [(operation.kind, outcome)] if outcome else (operation.kind, Outcome.DONE) not in newest
+    match outcome:
+        case Outcome.DONE:
+            await agree(world, name, operation.after)
+        case Outcome.LEFT_BEHIND:
+            row = await world.row(name)
+            assert row.status is Status.ERROR
+            assert row.cause is not None
+            assert "Left behind: what " in row.cause.message
+        case None:
+            await cell.demand_as_before(former, before.settled if before else None)
+        case _:
+            await cell.demand_as_before(former, before.settled if before else Status.ERROR)
+    after = await world.database.instance(name)
+    if after is None or after.status is not operation.after:
+        again = await begin(world, operation, name, again=after is not None and after.status is Status.ERROR)
+        assert (await again.result()).outcome is Outcome.DONE
+        await agree(world, name, operation.after)
+
+
+async def test_an_operation_that_is_cancelled_in_any_step_is_as_before_or_done_or_says_what_stands(
+    world: World,
+) -> None:
+    cells = [
+        Cell(world, operation, step, f"cancel-{name}-{step}")
+        for name, operation in OPERATIONS.items()
+        for step in operation.steps
+    ]
+    await together(play, cells)

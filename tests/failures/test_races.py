@@ -9,24 +9,12 @@ import pytest
 from in_memory import World
 
 from innkeeper.client import OperationHandle
-from innkeeper.model.errors import Busy, OperationFailed, Refused
+from innkeeper.model.errors import Busy
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
 
 from ..workflows.agreement import agree
-from .operations import ACTIVITIES, OPERATIONS, Operation, Way, begin, bring_before, together
-
-FAST = ("check", "claim", "record")
-
-ENDS: dict[Way, set[Outcome | None]] = {
-    Way.REFUSED: {None, Outcome.CANCELLED, Outcome.DONE},
-    Way.INSISTED: {None, Outcome.CANCELLED, Outcome.LEFT_BEHIND, Outcome.DONE},
-    Way.UNDONE: {Outcome.CANCELLED},
-    Way.ASKED: {Outcome.LEFT_BEHIND},
-    Way.ASKED_UNDONE: {Outcome.CANCELLED},
-    Way.STANDS: {Outcome.LEFT_BEHIND},
-}
-"""How an operation may end that is replaced in a step; None: refused. Fast steps are over when the workflow hears."""
+from .operations import ACTIVITIES, ENDS, FAST, OPERATIONS, Operation, begin, bring_before, ended, together
 
 
 class Meeting(NamedTuple):
@@ -65,16 +53,6 @@ def meetings(world: World, way: str) -> list[Meeting]:
         for name, operation in OPERATIONS.items()
         for step in operation.steps
     ]
-
-
-async def ended(handle: OperationHandle) -> Outcome | None:
-    """How an operation ended; None where it was refused."""
-    try:
-        return (await handle.result()).outcome
-    except Refused:
-        return None
-    except OperationFailed as error:
-        return error.result.outcome if error.result else Outcome.RUNNING
 
 
 async def meet(meeting: Meeting, on_conflict: str) -> tuple[OperationHandle, OperationHandle]:

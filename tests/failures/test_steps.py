@@ -17,7 +17,7 @@ from innkeeper.model.messages import Choice, OperationResult, Outcome, StepState
 from innkeeper.model.ports import Ref
 
 from ..workflows.agreement import agree, data_of
-from .operations import ACTIVITIES, OPERATIONS, Before, Operation, Way, begin, bring_before, together
+from .operations import ACTIVITIES, OPERATIONS, Before, Former, Operation, Way, begin, bring_before, together
 
 FORBIDDEN = Forbidden("it is forbidden", object="Thing a/b", fix="allow it")
 SILENT = Unreachable("nobody answers", object="https://there", fix="look whether it runs")
@@ -84,18 +84,6 @@ class Cell(NamedTuple):
         if self.mode.database_down and self.step != "record":
             faults.fail(f"{self.name} finish *", SILENT, times=2)
             faults.fail(f"{self.name} finish *", SILENT, when="after")
-
-
-class Former(NamedTuple):
-    """What stood before the operation."""
-
-    replicas: dict[str, int]
-    storage: list[str]
-    data: list[tuple[str, object]]
-
-    @classmethod
-    async def of(cls, world: World, name: str) -> Former:
-        return cls(await world.replicas(name), await world.storage(name), await data_of(world, name))
 
 
 async def play(cell: Cell) -> None:

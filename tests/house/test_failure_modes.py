@@ -87,7 +87,7 @@ CASES: dict[str, set[str]] = {
     },
     "Operations that are lost": {"workflow terminated by hand", "Temporal's state lost"},
     "Parked": {"listed", "retry", "skip", "abort", "nobody answers"},
-    "Cancelled": {"a provision", "what has no undo"},
+    "Cancelled": {"in any step of any operation", "a provision", "what has no undo"},
     "At any write of any operation": {
         "the worker is killed before it",
         "the worker is killed after it",

@@ -119,3 +119,7 @@ def test_the_widest_role_is_everything() -> None:
         "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
     }
     assert fence.role_ref()["name"] == "innkeeper-release"
+
+
+def test_a_user_is_named_as_rbac_wants_it() -> None:
+    assert fence.subject(FIRST) == {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": FIRST}

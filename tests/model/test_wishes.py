@@ -8,7 +8,7 @@ import pytest
 from works import work
 
 from innkeeper.model.catalog import ChartRef, Plan, mark_of
-from innkeeper.model.wishes import url_of, wanted_release
+from innkeeper.model.wishes import nested, url_of, wanted_release
 
 VALUES = {
     "name": "${instance.name}",
@@ -97,3 +97,9 @@ def test_where_a_secret_comes_from_and_where_it_goes_have() -> None:
 def test_a_plan_that_gives_no_secret_as_a_value_has_the_mark_of_its_chart_and_values_alone() -> None:
     wanted = wanted_release(work(), plan(), chart_digest="d1", secret_values={})
     assert mark_from() == mark() == mark_of("d1", wanted.values)
+
+
+def test_values_are_put_where_their_paths_lead() -> None:
+    assert nested([]) == {}
+    given = [("note", "n"), ("auth.admin.password", "p"), ("auth.user", "u"), ("auth.admin.name", "a")]
+    assert nested(given) == {"note": "n", "auth": {"admin": {"password": "p", "name": "a"}, "user": "u"}}

@@ -15,7 +15,8 @@ from innkeeper.model.revision import STORAGE_TYPE
 _LONG = re.compile(r"[A-Za-z0-9]{16,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{8,}")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})+")
+_WORDS = re.compile(r"(?:[A-Z]?[a-z]{2,}|[A-Z]{2,})+[A-Z]?")
+"""And what begins the next field."""
 
 
 def everything_of(history: WorkflowHistory) -> str:

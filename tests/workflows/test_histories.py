@@ -23,7 +23,7 @@ from innkeeper.model.messages import HANDOVER_WORKFLOW, SWEEP_WORKFLOW
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
-from .scenarios import SCENARIOS
+from .scenarios_too_late import SCENARIOS
 
 STORED = Path(__file__).parent.parent / "histories"
 

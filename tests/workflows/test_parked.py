@@ -10,7 +10,7 @@ from following import Followed, failed
 from innkeeper.client import OperationHandle, Parked
 from innkeeper.model.errors import BadInput, Forbidden, ReleaseFailed
 from innkeeper.model.instance import Status
-from innkeeper.model.messages import Choice, Outcome, Question
+from innkeeper.model.messages import Choice, OperationResult, Outcome, Question, StepState
 
 from .conftest import World
 
@@ -41,6 +41,17 @@ async def entries(world: World, *names: str) -> list[Parked]:
             await asyncio.sleep(0.05)
 
 
+async def no_entry(world: World, name: str) -> None:
+    async with asyncio.timeout(20):
+        while any(each.instance == name for each in await world.innkeeper.attention()):
+            await asyncio.sleep(0.05)
+
+
+def said(result: OperationResult) -> list[str]:
+    """What an operation's decisions read like among its steps."""
+    return [event.detail for event in result.steps if event.state is StepState.DECIDED]
+
+
 async def test_attention_names_every_parked_instance_until_it_is_answered(world: World) -> None:
     undo, undo_question = await stuck_undo(world, "seen-undo", times=1)
     step, step_question = await stuck_step(world, "seen-step")
@@ -59,10 +70,12 @@ async def test_attention_names_every_parked_instance_until_it_is_answered(world:
 
 async def test_an_undo_is_tried_again_when_an_operator_says_so(world: World) -> None:
     handle, question = await stuck_undo(world, "undo-retry", times=1)
-    assert (question.undo, question.choices) == (True, [Choice.RETRY, Choice.SKIP, Choice.ABORT])
+    assert (question.id, question.undo) == ("undo-release-1", True)
+    assert question.choices == [Choice.RETRY, Choice.SKIP, Choice.ABORT]
     decided = await world.innkeeper.decide("undo-retry", "retry", operator="ann", note="mended", question=question.id)
     result = await failed(handle)
     assert (result.outcome, result.decisions) == (Outcome.UNDONE, [decided])
+    assert said(result) == ["retry by ann: mended"]
     record = await world.innkeeper.operation(result.request_id)
     assert record is not None
     assert [(each.operator, each.note) for each in record.decisions] == [("ann", "mended")]
@@ -88,10 +101,16 @@ async def test_a_step_is_tried_again_when_an_operator_says_so(world: World) -> N
     with world.environment.with_time_skipping_disabled():
         handle = await world.innkeeper.upgrade("step-retry", plan="patient")
         question = await Followed(world, handle).question()
-        assert (question.undo, question.choices) == (False, [Choice.RETRY, Choice.ABORT])
+        assert (question.id, question.undo) == ("release-1", False)
+        assert question.choices == [Choice.RETRY, Choice.ABORT]
+        hang = world.faults.hang("step-retry release helm.upgrade")
         await world.innkeeper.decide("step-retry", "retry", operator="ann")
+        await hang.reached.wait()
+        await no_entry(world, "step-retry")
+        hang.release()
         result = await handle.result()
     assert (result.outcome, len(result.decisions)) == (Outcome.DONE, 1)
+    assert said(result) == ["retry by ann"]
     assert (await world.row("step-retry")).plan == "patient"
 
 
@@ -105,12 +124,17 @@ async def test_a_step_that_is_given_up_is_taken_back(world: World) -> None:
 
 async def test_a_decision_that_answers_nothing_is_refused_and_changes_nothing(world: World) -> None:
     handle, question = await stuck_step(world, "refused")
-    for told, words in (
-        ({"choice": "skip"}, "'skip' is no answer to"),
-        ({"choice": "retry", "question": "release-7"}, f"'release-7' is not what is asked now, which is {question.id}"),
+    for told, words, fix in (
+        ({"choice": "skip"}, f"choice: 'skip' is no answer to {question.id}.", "use one of: retry, abort"),
+        (
+            {"choice": "retry", "question": "release-7"},
+            f"question: 'release-7' is not what is asked now, which is {question.id}.",
+            "read it first",
+        ),
     ):
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(BadInput) as refused:
             await world.innkeeper.decide("refused", operator="ann", **told)
+        assert (refused.value.cause.message, refused.value.cause.fix) == (words, fix)
     assert (await handle.describe()).question == question
     await world.innkeeper.decide("refused", "abort", operator="ann")
     await failed(handle)
@@ -122,8 +146,10 @@ async def test_an_operation_that_is_not_parked_takes_no_decision(world: World) -
     hang = world.faults.hang("helm.upgrade")
     handle = await world.innkeeper.provision("not-parked", tenant="t1", plan="starter")
     await hang.reached.wait()
-    with pytest.raises(BadInput, match="the operation is not parked"):
+    with pytest.raises(BadInput) as refused:
         await world.innkeeper.decide("not-parked", "retry", operator="ann")
+    assert refused.value.cause.message == "decision: 'retry' answers nothing: the operation is not parked."
+    assert refused.value.cause.fix == "see what runs"
     hang.release()
     assert (await handle.result()).outcome is Outcome.DONE
 

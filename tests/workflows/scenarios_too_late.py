@@ -1,0 +1,38 @@
+"""More ways in which an operation can go: it is cancelled while its end is being written, which is too late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from asking import ask
+
+from innkeeper.client import OperationHandle
+from innkeeper.model.instance import Kind
+
+from .conftest import World
+from .scenarios import SCENARIOS, over, provision, scenario, stop_done
+
+__all__ = ["SCENARIOS"]
+
+
+async def cancelled_too_late(world: World, asked: Awaitable[OperationHandle]) -> str:
+    hang = world.faults.hang("db.finish")
+    handle = await asked
+    async with asyncio.timeout(20):
+        await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    return await over(handle)
+
+
+@scenario
+async def provision_cancelled_too_late(world: World, name: str) -> str:
+    return await cancelled_too_late(world, provision(world, name))
+
+
+@scenario
+async def stopped_upgrade_cancelled_too_late(world: World, name: str) -> str:
+    await stop_done(world, name)
+    return await cancelled_too_late(world, ask(world.client, Kind.UPGRADE, name, plan="crowded"))
