@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
+from .polling import time_left
 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
@@ -57,8 +58,8 @@ class Frame(Interceptor):
 class _Framed(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        limit = LOCAL_LIMIT + GRACE if info.is_local else info.start_to_close_timeout
-        own = max(limit - GRACE, limit / 2).total_seconds() if limit else None
+        limit = LOCAL_LIMIT + GRACE if info.is_local else time_left()
+        own = None if limit is None else max(limit - GRACE, limit / 2).total_seconds()
         try:
             async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):
                 return await self.next.execute_activity(input)

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from ..model import fence, marks, surroundings
 from ..model.catalog import Catalog, Plan
-from ..model.errors import AlreadyExists, Pending
+from ..model.errors import AlreadyExists, Pending, Permanent
 from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
@@ -108,7 +108,10 @@ class Namespaces:
         """Delete what this very operation made around the release; the namespace only where it holds no data.
 
         Where another plan's instance was here before, its namespace gets back what that plan asks for, its Pod Security
-        level included.
+        level included. Copied Secrets go, generated ones are data and stay.
+
+        Raises:
+            Permanent: the former plan is in the catalog no more, so that what it asks for cannot be told.
         """
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
@@ -120,14 +123,27 @@ class Namespaces:
                 meta = item["metadata"]
                 if marks.is_ours(item, work.instance, work.tenant) and marks.created_by(item) == work.request_id:
                     await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
-        former = self._catalog.plans.get(work.former_plan or "")
+        await self._secrets.take_back(work)
         if marks.created_by(found) != work.request_id:
-            if former is not None and work.former_plan != work.plan:
+            if work.former_plan is not None and work.former_plan != work.plan:
                 before = work.model_copy(update={"plan": work.former_plan})
+                former = self._former(work)
                 await self._cluster.apply(_keeping_maker(surroundings.namespace(before, former), found))
                 await self._surround(before, former)
         elif not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
+
+    def _former(self, work: Work) -> Plan:
+        former = self._catalog.plans.get(work.former_plan or "")
+        if former is None:
+            raise Permanent(
+                f"plan {work.former_plan} is in the catalog no more, so namespace {work.namespace} keeps the quota, "
+                f"limits, policy and Pod Security level of plan {work.plan}",
+                code="FormerPlanGone",
+                object=f"Namespace {work.namespace}",
+                fix=f"put plan {work.former_plan} back into the catalog, restart the workers, and answer retry",
+            )
+        return former
 
     async def _holds_data(self, work: Work) -> bool:
         data = {marks.DATA: "true"}

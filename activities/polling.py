@@ -15,9 +15,20 @@ RESERVE = timedelta(seconds=10)
 """Kept of an activity's time to say what is still missing once its patience is over."""
 
 
+def time_left() -> timedelta | None:
+    """How long Temporal gives this attempt: its own limit, or what earlier attempts have left of the step's."""
+    info = activity.info()
+    limits = [info.start_to_close_timeout] if info.start_to_close_timeout else []
+    if info.schedule_to_close_timeout:
+        # Both stamps are the server's.
+        limits.append(max(info.schedule_to_close_timeout - (info.started_time - info.scheduled_time), timedelta()))
+    return min(limits, default=None)
+
+
 def patience() -> float:
     """Seconds an activity may wait before it must say what it waits for."""
-    limit = activity.info().start_to_close_timeout or timedelta(minutes=1)
+    limit = time_left()
+    limit = timedelta(minutes=1) if limit is None else limit
     return max(limit - RESERVE, limit / 2).total_seconds()
 
 

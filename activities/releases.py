@@ -15,6 +15,8 @@ from temporalio import activity
 from ..model import release, workloads
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import InnkeeperError, Pending, Permanent
+from ..model.instance import Kind
+from ..model.manifests import forgets_data
 from ..model.messages import Work
 from ..model.ports import Cluster, Helm, Ref
 from ..model.release import Revision
@@ -81,6 +83,7 @@ class Releases:
                 case release.RollbackThenUpgrade(to):
                     await self._rollback(work, to, limit, hold)
                 case release.UninstallThenInstall():
+                    _demand_kept(work, revisions)
                     await self._uninstall(work, revisions, limit, hold)
                 case release.Install() | release.Upgrade():  # pragma: no branch  # there is no other act
                     # Before Helm's own changes: what a stop remembered would undo them afterwards.
@@ -102,7 +105,8 @@ class Releases:
         """Go back to the revision that ran before this operation; where none did, uninstall and keep the data.
 
         Raises:
-            Permanent: Helm's storage is not what our own acts leave; a person has to look.
+            Permanent: Helm's storage is not what our own acts leave, or uninstalling would delete a volume; a person
+                has to look.
         """
         if not await has_home(self._cluster, work):
             return
@@ -152,6 +156,7 @@ class Releases:
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
                 case release.Uninstall():
+                    _demand_kept(work, revisions)
                     await self._uninstall(work, revisions, limit, hold)
                 case release.Rollback(to):
                     await self._rollback(work, to, limit, hold)
@@ -170,6 +175,7 @@ class Releases:
 
         Raises:
             NotOurs: the namespace is somebody else's by now.
+            Permanent: it would delete a volume, and no purge is asked for.
         """
         if not await has_home(self._cluster, work):
             return
@@ -187,6 +193,7 @@ class Releases:
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
                 case release.Uninstall():  # pragma: no branch  # there is no other act
+                    _demand_kept(work, revisions)
                     # Hooks that run before the deletion need pods.
                     await lift_stop(self._cluster, work)
                     await self._uninstall(work, revisions, limit, hold)
@@ -202,13 +209,15 @@ class Releases:
             return None
 
     async def _rollback(self, work: Work, to: int, limit: float, hold: Hold) -> None:
+        withheld = await self._secrets.contents(work)
         async with hold.acting() as user:
-            await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user)
+            await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user, withheld=withheld)
 
     async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float, hold: Hold) -> None:
         await self._delete_strays(work, revisions)
+        withheld = await self._secrets.contents(work)
         async with hold.acting() as user:
-            await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user)
+            await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user, withheld=withheld)
 
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""
@@ -223,6 +232,21 @@ class Releases:
         """The plan, if the catalog still has it, and the seconds that one act may take."""
         plan = self._catalog.plans.get(work.plan)
         return plan, (plan.deadlines if plan else Deadlines()).release
+
+
+def _demand_kept(work: Work, revisions: list[Revision]) -> None:
+    """Pass only where uninstalling the newest revision, which is the one that Helm goes by, deletes no volume.
+
+    What this package installs keeps them; what somebody upgraded by hand may not.
+    """
+    loses = next((Ref.to(each) for each in revisions[-1].manifest if forgets_data(each)), None)
+    if loses is not None and work.kind is not Kind.PURGE:
+        raise Permanent(
+            f"uninstalling {revisions[-1]} of release {work.release} would delete volumes of {loses}",
+            code="WouldLoseData",
+            object=f"Release {work.namespace}/{work.release}",
+            fix="bring back what keeps them: `helm rollback` to a revision of Innkeeper's, or upgrade the instance",
+        )
 
 
 def _placed(ref: Ref, work: Work) -> Ref:

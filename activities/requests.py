@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from ..model.errors import Permanent, Transient
 from ..model.messages import Delivered, Request
 from ..model.ports import Desk
 
@@ -20,6 +21,14 @@ class Requests:
 
         Raises:
             Pending: another operation runs on the instance; tried again until it has ended.
+            Transient: Temporal refuses for now (an expired key, a search attribute that is missing); tried again too:
+                whoever asked was told that the request waits, and may be gone.
             BadInput: the request id was used with other arguments.
         """
-        return Delivered(run_id=await self._desk.deliver(request))
+        try:
+            return Delivered(run_id=await self._desk.deliver(request))
+        except Permanent as refusal:
+            cause = refusal.cause
+            if cause.code == "RequestMismatch":
+                raise
+            raise Transient(cause.message, code=cause.code, object=cause.object, fix=cause.fix) from None

@@ -32,13 +32,22 @@ class Secrets:
 
         Raises:
             NotOurs: a Secret of that name is somebody else's.
-            Permanent: a Secret to copy is not there.
+            Permanent: a Secret to copy is not there, or would overwrite a generated one.
+            Pending: a Secret was deleted meanwhile.
         """
         for wanted in plan.secrets:
             if isinstance(wanted, Generated):
                 await self._generate(work, wanted)
             else:
                 await self._copy(work, wanted)
+
+    async def take_back(self, work: Work) -> None:
+        """Delete the copies that this very operation made; what was generated is the customer's data and stays."""
+        for item in await self._cluster.list_objects("v1", "Secret", namespace=work.namespace):
+            meta = item["metadata"]
+            copied = marks.is_ours(item, work.instance, work.tenant) and marks.DATA not in meta["labels"]
+            if copied and marks.created_by(item) == work.request_id:
+                await self._cluster.delete(Ref("v1", "Secret", meta["name"], work.namespace), uid=meta["uid"])
 
     async def _generate(self, work: Work, wanted: Generated) -> None:
         content = {key: _random(length) for key, length in wanted.generate.items()}
@@ -52,7 +61,7 @@ class Secrets:
                 added = {key: content[key] for key in missing}
                 version = found["metadata"]["resourceVersion"]
                 patch = {"metadata": {"resourceVersion": version}, "data": added}
-                await self._cluster.patch(Ref("v1", "Secret", wanted.name, work.namespace), patch)
+                await self._patch(work, wanted.name, patch)
 
     async def _copy(self, work: Work, wanted: Copied) -> None:
         source = await self._cluster.get(Ref("v1", "Secret", wanted.copy_from, self._operator_namespace))
@@ -69,14 +78,26 @@ class Secrets:
             await self._cluster.create(manifest)
         except AlreadyExists:
             found = await self._read(work, wanted.name)
+            if marks.DATA in found["metadata"]["labels"]:
+                # Its volumes are useless without it, and no undo would bring it back.
+                raise Permanent(
+                    f"Secret {work.namespace}/{wanted.name} was generated, and a copy would overwrite it",
+                    code="SecretIsData",
+                    object=f"Secret {work.namespace}/{wanted.name}",
+                    fix=f"give what plan {work.plan} copies another name, or have the plan generate it again",
+                ) from None
             version = found["metadata"]["resourceVersion"]
             patch = {"metadata": {"resourceVersion": version}, "data": manifest["data"]}
-            await self._cluster.patch(Ref("v1", "Secret", wanted.name, work.namespace), patch)
+            await self._patch(work, wanted.name, patch)
+
+    async def _patch(self, work: Work, name: str, patch: Manifest) -> None:
+        if await self._cluster.patch(Ref("v1", "Secret", name, work.namespace), patch) is None:
+            raise _deleted(work, name)
 
     async def _read(self, work: Work, name: str) -> Manifest:
         found = await self._cluster.get(Ref("v1", "Secret", name, work.namespace))
         if found is None:
-            raise Pending(f"Secret {work.namespace}/{name} was deleted a moment ago")
+            raise _deleted(work, name)
         marks.demand_ours({"kind": "Secret", **found}, work.instance, work.tenant)
         return found
 
@@ -99,6 +120,17 @@ class Secrets:
                 )
             values.append((item.value, base64.b64decode(encoded).decode()))
         return nested(values)
+
+    async def contents(self, work: Work) -> list[str]:
+        """Every text in the instance's own Secrets, whatever plan they come from: what nothing may quote."""
+        found = await self._cluster.list_objects("v1", "Secret", namespace=work.namespace)
+        ours = [item for item in found if marks.is_ours(item, work.instance, work.tenant)]
+        encoded = [text for item in ours for text in (item.get("data") or {}).values()]
+        return [base64.b64decode(text).decode(errors="ignore") for text in encoded]
+
+
+def _deleted(work: Work, name: str) -> Pending:
+    return Pending(f"Secret {work.namespace}/{name} was deleted a moment ago")
 
 
 def _random(length: int) -> str:

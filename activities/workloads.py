@@ -60,6 +60,7 @@ class Workloads:
                 object=f"Release {work.namespace}/{work.release}",
                 fix="look at the object named, or raise the plan's deadlines.ready",
             ) from None
+        await self._demand_open(work)
         plan = self._catalog.plans.get(work.plan)
         return Ready(revision=(await self._running(work)).version, url=url_of(work, plan) if plan else None)
 
@@ -78,6 +79,17 @@ class Workloads:
             if cause.code not in REFUSALS:
                 raise
             raise Pending(cause.message, code=cause.code, object=cause.object, fix=cause.fix) from None
+
+    async def _demand_open(self, work: Work) -> None:
+        """Pass only where no quota of no pods stands: what is ready under one is gone when its pods have to move."""
+        quota = Ref("v1", "ResourceQuota", marks.STOP_QUOTA, work.namespace)
+        if await self._cluster.get(quota) is not None:
+            raise NeverReady(
+                f"all of release {work.release} is ready, but {quota} lets no pod be made any more",
+                code="StillStopped",
+                object=str(quota),
+                fix="ask for a start; a stop that was given up may have written it late",
+            )
 
     async def _revision(self, work: Work) -> Revision | None:
         return running_revision(await read_revisions(self._cluster, work))

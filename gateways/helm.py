@@ -211,19 +211,28 @@ class HelmCommand:
         await self._act(command, release.namespace, release.name, limit=limit, release=release, acting_as=acting_as)
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        withheld: Sequence[str] = (),
     ) -> None:
         """See `ports.Helm.rollback`."""
         command = ["rollback", name, str(revision), "--history-max", str(HISTORY), "--timeout", _duration(limit)]
-        await self._act(command, namespace, name, limit=limit, acting_as=acting_as)
+        await self._act(command, namespace, name, limit=limit, acting_as=acting_as, withheld=withheld)
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, withheld: Sequence[str] = ()
+    ) -> None:
         """See `ports.Helm.uninstall`."""
         gone = re.compile(
             rf"^Error: uninstall: Release not loaded: {re.escape(name)}: release: not found$", re.MULTILINE
         )
         command = ["uninstall", name, "--timeout", _duration(limit)]
-        await self._act(command, namespace, name, limit=limit, fine=gone, acting_as=acting_as)
+        await self._act(command, namespace, name, limit=limit, fine=gone, acting_as=acting_as, withheld=withheld)
 
     async def _act(
         self,
@@ -235,6 +244,7 @@ class HelmCommand:
         release: Release | None = None,
         fine: re.Pattern[str] | None = None,
         acting_as: str | None = None,
+        withheld: Sequence[str] = (),
     ) -> str:
         where = f"{namespace}/{name}"
         async with self._slots:
@@ -253,7 +263,7 @@ class HelmCommand:
         if ended.code == 0 or (fine and fine.search(ended.err)):
             return ended.out
         chart = release.chart.label if release else None
-        secrets = leaves(release.secret_values) if release else []
+        secrets = [*withheld, *(leaves(release.secret_values) if release else [])]
         raise failure(ended.err, code=ended.code, release=where, chart=chart, secrets=secrets)
 
 

@@ -170,6 +170,7 @@ _RULES: tuple[tuple[str, Callable[[str, str], InnkeeperError]], ...] = (
         r"invalid ownership metadata",
         lambda text, where: NotOurs(
             f"Helm met an object that is not this release's: {text}",
+            code="ObjectNotOurs",
             object=where,
             fix="remove the object, or move it out of the instance's namespace",
         ),

@@ -107,6 +107,7 @@ class Acting:
             if live is not None and (live["metadata"].get("annotations") or {}).get(_OWNER) != release.name:
                 raise NotOurs(
                     f"Helm met an object that is not this release's: {ref} exists, invalid ownership metadata",
+                    code="ObjectNotOurs",
                     object=f"Release {release.namespace}/{release.name}",
                     fix="remove the object, or move it out of the instance's namespace",
                 )

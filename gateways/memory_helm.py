@@ -110,7 +110,14 @@ class MemoryHelm:
                     await acting.mark(record, State.DEPLOYED, described(release.mark) if release.mark else said)
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        **_withheld: Sequence[str],
     ) -> None:
         """Go back to a revision.
 
@@ -143,8 +150,10 @@ class MemoryHelm:
             async with self._faults.around("helm.rollback.deployed"):
                 await acting.mark(record, State.DEPLOYED, f"Rollback to {revision}")
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
-        """Uninstall; a release that is not there is done already."""
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, **_withheld: Sequence[str]
+    ) -> None:
+        """Uninstall; a release that is not there is done already. What is withheld is not known, so never told."""
         async with self._act("uninstall", namespace, name, limit, acting_as) as acting:
             revisions = await acting.revisions(name, namespace)
             if not revisions:

@@ -40,6 +40,13 @@ _VALUE_PATH = r"^[^.\s]+(\.[^.\s]+)*$"
 _QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|[MGTPE]|[KMGTPE]i)?"
 
 
+_USERINFO = re.compile(r"//[^/\s]*@")
+_CREDENTIALS = (
+    "its address holds a user or a password, which arguments of processes and causes would show; "
+    "use OCI and `helm registry login`, or give the chart by its path"
+)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -60,6 +67,8 @@ class ChartRef(_Part):
     @model_validator(mode="after")
     def _one_source(self) -> ChartRef:
         sources = [key for key in ("path", "oci", "repository") if getattr(self, key)]
+        if any(_USERINFO.search(source) for source in (self.oci, self.repository) if source):
+            raise ValueError(_CREDENTIALS)
         if len(sources) != 1:
             raise ValueError(f"give exactly one of path, oci, repository (found: {', '.join(sources) or 'none'})")
         if self.oci and not self.oci.startswith("oci://"):
@@ -86,7 +95,7 @@ class Generated(_Part):
 
 
 class Copied(_Part):
-    """A Secret copied from the operator's namespace, e.g. a pull secret; refreshed by every provision."""
+    """A Secret copied from the operator's namespace, e.g. a pull secret; anew by every prepare step."""
 
     name: str = Field(pattern=_DNS_LABEL)
     copy_from: str = Field(alias="copy", pattern=_DNS_LABEL)
@@ -103,10 +112,11 @@ class FromSecret(_Part):
 
 
 class Deadlines(_Part):
-    """How long each step may take, in seconds, retries included."""
+    """How long each step may take, in seconds, retries included; to say what is missing it has up to 20 more."""
 
     prepare: float = Field(default=120, gt=0, le=86_400)
     release: float = Field(default=300, gt=0, le=86_400)
+    """One attempt; the step has twice as long, so that what a killed Helm left can be recovered."""
     ready: float = Field(default=600, gt=0, le=86_400)
     gone: float = Field(default=300, gt=0, le=86_400)
     """Waiting for pods, or the namespace, to be gone."""
@@ -270,7 +280,7 @@ def parse(document: object, *, folder: str, source: str = "catalog.yaml") -> Cat
         more = f" ({len(problems) - 1} more to mend)" if len(problems) > 1 else ""
         raise BadInput(
             f"{source}: {path}",
-            first.get("input"),
+            "(not shown: it holds a password)" if _USERINFO.search(str(first.get("input"))) else first.get("input"),
             f"is wrong: {first['msg'].removeprefix('Value error, ')}{more}",
             fix="correct it in the catalog",
         ) from None

@@ -10,7 +10,9 @@ from .instance import Kind, Status
 from .messages import Outcome, Work
 
 NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
-"""Codes of causes which say that there is nothing of the operation's to take back."""
+"""Codes of causes which say that there is nothing of the operation's to take back: `NotOurs` is the namespace's."""
+
+_TAKES_AWAY = frozenset({Kind.UNINSTALL, Kind.PURGE})
 
 
 class Undone(NamedTuple):
@@ -42,7 +44,7 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
         former: the instance's settled status before it, None where it made the instance.
     """
     if undone.left:
-        return End(Status.ERROR, Outcome.LEFT_BEHIND, _with_leftovers(undone.cause, undone.left), None)
+        return End(Status.ERROR, Outcome.LEFT_BEHIND, _with_leftovers(undone.cause, undone.left, work.kind), None)
     outcome = Outcome.CANCELLED if undone.cancelled else Outcome.UNDONE
     # An upgrade that was taken back has been found ready again; other operations' failures say that something is
     # wrong with the instance itself.
@@ -55,12 +57,14 @@ def _ran_before(work: Work) -> bool:
     return work.kind is Kind.UPGRADE or (work.kind is Kind.PROVISION and work.former_revision is not None)
 
 
-def _with_leftovers(cause: Cause, left: Sequence[str]) -> Cause:
+def _with_leftovers(cause: Cause, left: Sequence[str], kind: Kind) -> Cause:
+    # A repair would install again what was to go.
+    again = f"ask for the {kind} again" if kind in _TAKES_AWAY else "ask for a repair or an uninstall"
     told = "; ".join(left)
     first = f"{cause.fix}; then " if cause.fix else ""
     return cause.model_copy(
         update={
             "message": f"{cause.message}. Left behind: {told}"[:LONGEST_TEXT],
-            "fix": f"{first}ask for a repair or an uninstall",
+            "fix": f"{first}{again}",
         }
     )

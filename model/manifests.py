@@ -124,14 +124,15 @@ def kept(manifest: Manifest) -> Manifest:
         changed = copy.deepcopy(manifest)
         changed["metadata"]["annotations"] = {**annotations_of(manifest), POLICY: "keep"}
         return changed
-    if kind == "StatefulSet" and "Delete" in _retention(manifest).values():
+    if kind == "StatefulSet" and "Delete" in retention(manifest).values():
         changed = copy.deepcopy(manifest)
-        changed["spec"]["persistentVolumeClaimRetentionPolicy"] = dict.fromkeys(_retention(manifest), "Retain")
+        changed["spec"]["persistentVolumeClaimRetentionPolicy"] = dict.fromkeys(retention(manifest), "Retain")
         return changed
     return manifest
 
 
-def _retention(stateful_set: Manifest) -> dict[str, str]:
+def retention(stateful_set: Manifest) -> dict[str, str]:
+    """What becomes of the claims that a StatefulSet made when it is deleted or scaled; empty where nothing is said."""
     spec = stateful_set.get("spec") or {}
     found: dict[str, str] = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     return found

@@ -59,7 +59,8 @@ def demand_ours(manifest: Mapping[str, Any], instance: str, tenant: str) -> None
     """Pass only if the object carries this instance's mark.
 
     Raises:
-        NotOurs: it does not; names the object and whose it seems to be.
+        NotOurs: it does not; names the object and whose it seems to be. The code tells an object in the namespace
+            from the namespace itself: beside the one there may well be something of the instance's, not in the other.
     """
     if is_ours(manifest, instance, tenant):
         return
@@ -68,6 +69,7 @@ def demand_ours(manifest: Mapping[str, Any], instance: str, tenant: str) -> None
     manager = (meta.get("labels") or {}).get(MANAGED_BY, "nobody named")
     raise NotOurs(
         f"{manifest.get('kind', 'Object')} {where} exists and is not this instance's (managed by {manager})",
+        code="ObjectNotOurs" if meta.get("namespace") else "NotOurs",
         object=f"{manifest.get('kind', 'Object')} {where}",
         fix="use another name for the instance, or remove the object if it is not needed; it was not touched",
     )

@@ -88,7 +88,7 @@ class Request(Message):
         return cls(
             kind=kind,
             instance=names.normalise(name),
-            request_id=names.check_request_id(request_id),
+            request_id=names.check_new_request_id(request_id),
             tenant=None if tenant is None else names.check_tenant(tenant),
             plan=plan,
             asked_by=asked_by,

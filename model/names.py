@@ -16,6 +16,8 @@ LONGEST_NAME = 40
 
 NAMESPACE_PREFIX = "inn-"
 WORKFLOW_PREFIX = "instance/"
+SWEEP_PREFIX = "sweep-"
+"""Of the request ids of repairs that a sweep asks for: nobody else's, or a lost operation could never be repaired."""
 HANDOVER_PREFIX = "handover/"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -72,6 +74,19 @@ def check_request_id(request_id: str) -> str:
     if not _REQUEST.fullmatch(request_id):
         raise BadInput("request_id", request_id, "is not a request id", fix=_REQUEST_FIX)
     return request_id
+
+
+def check_new_request_id(request_id: str) -> str:
+    """The id of a request that a caller makes: one that passes `check_request_id` and is not the sweep's.
+
+    Raises:
+        BadInput: it cannot be.
+    """
+    if request_id.startswith(SWEEP_PREFIX):
+        raise BadInput(
+            "request_id", request_id, "is the sweep's", fix=f"use one that does not begin with {SWEEP_PREFIX!r}"
+        )
+    return check_request_id(request_id)
 
 
 def namespace_of(instance: str) -> str:

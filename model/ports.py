@@ -192,9 +192,16 @@ class Helm(Protocol):
         ...
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        withheld: Sequence[str] = (),
     ) -> None:
-        """Go back to a revision.
+        """Go back to a revision. What is `withheld` is in no error's text, though Helm may quote it.
 
         Raises:
             ReleaseFailed: Helm refused.
@@ -202,8 +209,10 @@ class Helm(Protocol):
         """
         ...
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
-        """Uninstall; a release that is not there is done already.
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, withheld: Sequence[str] = ()
+    ) -> None:
+        """Uninstall; a release that is not there is done already. What is `withheld` is in no error's text.
 
         Raises:
             ReleaseFailed: Helm refused.

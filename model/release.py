@@ -9,7 +9,7 @@ by reading the storage again and deciding anew: none of them is trusted to have 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,6 +50,9 @@ __all__ = [
     "strays",
     "wish_of",
 ]
+
+_BEGUN_ANEW = frozenset({State.UNINSTALLING, State.UNINSTALLED, State.PENDING_INSTALL})
+"""States of a newest revision which say that what ran before it is over, unless Helm still has it as deployed."""
 
 _ROLLED_BACK = re.compile(r"Rollback to (\d{1,9})")
 
@@ -153,12 +156,17 @@ def running_revision(revisions: Iterable[Revision]) -> Revision | None:
 
 
 def fallback(revisions: Iterable[Revision], known: int | None) -> int | None:
-    """The revision to go back to should an operation fail: the one known to have been ready, else the running one."""
-    stored = list(revisions)
-    if any(revision.version == known and revision.state.ran for revision in stored):
+    """The revision to go back to should an operation fail: the one known to have been ready, else the one that ran.
+
+    None where nothing ran, or what ran is being uninstalled or installed anew.
+    """
+    ordered = _ordered(revisions)
+    if any(revision.version == known and revision.state.ran for revision in ordered):
         return known
-    running = running_revision(stored)
-    return running.version if running else None
+    ran = _last_that_ran(ordered)
+    if ran is None or (ran.state is not State.DEPLOYED and ordered[-1].state in _BEGUN_ANEW):
+        return None
+    return ran.version
 
 
 def _settled(revisions: Sequence[Revision]) -> bool:
@@ -244,12 +252,30 @@ def decide_undo(
     newest = ordered[-1]
     if live := _live(newest, now, hard_limit, alone=alone):
         return live
-    former = next((revision for revision in ordered if revision.version == former_revision), None)
+    former = _as_stored(ordered, former_revision)
     if former is None:
         return Ambiguous(f"revision {former_revision}, which ran before, is no longer in Helm's history")
     if _settled(ordered) and _is_back(ordered, former):
         return Nothing()
-    return Rollback(former_revision)
+    return Rollback(former.version)
+
+
+def _as_stored(ordered: Sequence[Revision], version: int) -> Revision | None:
+    """The revision, or where Helm has pruned it the newest rollback to it that ran: that one holds the same."""
+    stored = {revision.version: revision for revision in ordered}
+    if version in stored:
+        return stored[version]
+    copies = (each for each in ordered if each.state.ran and _last_target(each, stored) == version)
+    return max(copies, key=lambda revision: revision.version, default=None)
+
+
+def _last_target(revision: Revision, stored: Mapping[int, Revision]) -> int:
+    """The number at the end of a chain of rollbacks, be it stored or not; without a rollback the revision's own."""
+    found = _ROLLED_BACK.fullmatch(revision.description)
+    target = int(found[1]) if found else revision.version
+    if target >= revision.version:
+        return revision.version
+    return _last_target(stored[target], stored) if target in stored else target
 
 
 def _is_back(ordered: Sequence[Revision], former: Revision) -> bool:
@@ -270,7 +296,8 @@ def objects_of(revision: Revision) -> tuple[Ref, ...]:
 def kinds_of(revisions: Iterable[Revision], former_revision: int | None = None) -> frozenset[tuple[str, str]]:
     """API version and kind of all that Helm may have to change: of what is newest, what ran, and what ran before."""
     ordered = _ordered(revisions)
-    looked_at = [*ordered[-1:], _last_that_ran(ordered), *(each for each in ordered if each.version == former_revision)]
+    former = None if former_revision is None else _as_stored(ordered, former_revision)
+    looked_at = [*ordered[-1:], _last_that_ran(ordered), former]
     return frozenset(
         (str(manifest["apiVersion"]), str(manifest["kind"]))
         for revision in {each.version: each for each in looked_at if each}.values()

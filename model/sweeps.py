@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from . import names
 from .instance import Instance, Kind
 from .messages import Message, Request
 
@@ -90,10 +91,10 @@ def repair_of(row: Instance) -> Request:
     Its id is the same for the same lost generation, so that any number of sweeps ask once; a repair that is lost in
     its turn has a generation of its own, and is asked for anew.
     """
-    return Request.of(
-        Kind.REPAIR,
-        row.name,
-        request_id=f"{ASKED_BY}-{row.name}-{row.generation}",
+    return Request(
+        kind=Kind.REPAIR,
+        instance=row.name,
+        request_id=f"{names.SWEEP_PREFIX}{row.name}-{row.generation}",
         tenant=row.tenant,
         asked_by=ASKED_BY,
     )

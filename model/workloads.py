@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from . import marks
+from .manifests import retention
 
 Manifest = dict[str, Any]
 
@@ -47,6 +48,9 @@ def stop_patch(manifest: Manifest) -> Manifest | None:
         was: Any = spec.get("replicas", 1)
         stopped = was == 0
         change: Manifest = {"replicas": 0}
+        if "Delete" in retention(manifest).values():
+            # In the same write, or the claims of the pods that go would go with them.
+            change["persistentVolumeClaimRetentionPolicy"] = dict.fromkeys(retention(manifest), "Retain")
     elif kind in SUSPENDED:
         was = bool(spec.get("suspend", False))
         stopped = was or _finished(manifest)

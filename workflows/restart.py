@@ -1,4 +1,7 @@
-"""Restart: every pod is replaced by a new one; a stopped instance is started."""
+"""Restart: the pods of Deployments, StatefulSets and DaemonSets are replaced; a stopped instance is started.
+
+What those roll is for them to say (`OnDelete` rolls nothing), and bare pods and ReplicaSets are left as they are.
+"""
 
 from __future__ import annotations
 

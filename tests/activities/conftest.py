@@ -48,9 +48,11 @@ class Bench:
         self.fence, self.namespaces, self.releases = steps.fence, steps.namespaces, steps.releases
         self.workloads = Workloads(self.cluster, self.catalog)
 
-    async def attempt(self, act: Callable[[Work], Awaitable[T]], work: Work = WORK, limit: float = 60) -> T:
-        """One attempt of an activity."""
-        return await attempt(act, work, limit=limit)
+    async def attempt(
+        self, act: Callable[[Work], Awaitable[T]], work: Work = WORK, limit: float = 60, **more: float
+    ) -> T:
+        """One attempt of an activity; see `attempts.attempt`."""
+        return await attempt(act, work, limit=limit, **more)
 
     async def states(self) -> list[str]:
         """The states of the release's revisions."""

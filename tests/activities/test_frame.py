@@ -36,13 +36,21 @@ class Act(ActivityInboundInterceptor):
         return await self._act()
 
 
-async def framed(act: Callable[[], Awaitable[Any]], heartbeat: float | None = HEARTBEAT, limit: float = 600) -> Any:
-    """How an attempt ends that is framed as a worker frames it."""
+async def framed(
+    act: Callable[[], Awaitable[Any]],
+    heartbeat: float | None = HEARTBEAT,
+    limit: float = 600,
+    in_all: float | None = None,
+    gone: float = 0,
+) -> Any:
+    """How an attempt ends that is framed as a worker frames it, `gone` seconds after the first one began."""
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
         environment.info,
         heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
         start_to_close_timeout=timedelta(seconds=limit),
+        schedule_to_close_timeout=timedelta(seconds=in_all) if in_all else None,
+        started_time=environment.info.scheduled_time + timedelta(seconds=gone),
     )
     asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
     return await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
@@ -100,6 +108,16 @@ async def test_an_attempt_that_ends_by_a_timeout_of_its_own_was_not_frozen() -> 
 
     with pytest.raises(ApplicationError, match=r"was not done within 0\.1 s") as late:
         await framed(act, heartbeat=10, limit=0.2)
+    assert late.value.details[0].code == "Pending"
+
+
+@pytest.mark.parametrize(("gone", "said"), [(9.8, r"0\.1 s"), (11, "0 s")])
+async def test_a_later_attempt_ends_before_the_time_that_all_of_them_have(gone: float, said: str) -> None:
+    async def act() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    with pytest.raises(ApplicationError, match=f"was not done within {said}") as late:
+        await framed(act, heartbeat=10, in_all=10, gone=gone)
     assert late.value.details[0].code == "Pending"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from innkeeper.model import surroundings
-from innkeeper.model.errors import AlreadyExists, Pending
+from innkeeper.model.errors import AlreadyExists, Pending, Permanent
 from innkeeper.model.messages import Work
 from innkeeper.model.ports import Ref
 
@@ -63,3 +63,25 @@ async def test_what_holds_a_namespace_that_is_to_go_is_named(bench: Bench) -> No
     await bench.attempt(bench.namespaces.delete)
     await bench.attempt(bench.namespaces.delete)
     assert await bench.world.get(NAMESPACE) is None
+
+
+async def test_a_former_plan_that_left_the_catalog_is_named_where_its_surroundings_cannot_be_given_back(
+    bench: Bench,
+) -> None:
+    stricter = under("strict", "r-2", "given-up")
+    await bench.attempt(bench.namespaces.prepare, stricter)
+    with pytest.raises(Permanent, match="plan given-up is in the catalog no more, so namespace inn-acme") as refused:
+        await bench.attempt(bench.namespaces.undo_prepare, stricter)
+    assert (refused.value.cause.code, refused.value.cause.object) == ("FormerPlanGone", "Namespace inn-acme")
+    assert await level(bench) == "restricted"
+
+
+async def test_an_undo_takes_the_copied_secrets_that_its_own_operation_made_and_no_others(bench: Bench) -> None:
+    before, own = under("starter", "r-1"), under("starter", "r-2")
+    for work, name, data in ((before, "earlier", False), (own, "pull", False), (own, "made", True)):
+        await bench.world.create(surroundings.secret(work, name, {"key": "dmFsdWU="}, data=data))
+    theirs = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs", "namespace": "inn-acme"}}
+    await bench.world.create(theirs)
+    await bench.attempt(bench.namespaces.undo_prepare, own)
+    left = await bench.world.list_objects("v1", "Secret", namespace="inn-acme")
+    assert sorted(item["metadata"]["name"] for item in left) == ["earlier", "made", "theirs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model import catalog
 from innkeeper.model.errors import Pending, Permanent, Unreachable
+from innkeeper.model.instance import Kind
 from innkeeper.model.ports import Manifest, Ref, Release
 from innkeeper.worker import settle_in
 
@@ -27,11 +29,20 @@ class Idle(MemoryHelm):
     async def upgrade(self, release: Release, *, limit: float, acting_as: str | None = None) -> None:
         """Do nothing."""
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, **_withheld: Sequence[str]
+    ) -> None:
         """Do nothing."""
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        **_withheld: Sequence[str],
     ) -> None:
         """Do nothing."""
 
@@ -142,3 +153,47 @@ async def test_what_a_chart_gives_no_name_cannot_be_missed_when_a_release_is_res
     await bench.attempt(bench.releases.restore)
     assert await bench.states() == ["deployed"]
     assert bench.faults.count("helm.*") == 0
+
+
+CLAIM: Manifest = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "files", "namespace": "inn-acme"},
+}
+FORGETFUL: Manifest = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"name": "db", "namespace": "inn-acme"},
+    "spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}},
+}
+
+
+@pytest.mark.parametrize("forgets", [CLAIM, FORGETFUL], ids=["claim", "workload"])
+@pytest.mark.parametrize(
+    ("act", "states"),
+    [("uninstall", ("superseded", "deployed")), ("undo_release", ("deployed",)), ("release", ("uninstalling",))],
+)
+async def test_an_uninstall_of_what_was_upgraded_by_hand_never_deletes_a_volume_and_a_purge_may(
+    bench: Bench, act: str, states: tuple[str, ...], forgets: Manifest
+) -> None:
+    for version, state in enumerate(states, start=1):
+        await bench.stored(version, state, forgets)
+    await bench.world.create(CLAIM)
+    with pytest.raises(Permanent, match=f"would delete volumes of {Ref.to(forgets)}") as refused:
+        await bench.attempt(getattr(bench.releases, act))
+    assert (refused.value.cause.code, refused.value.cause.object) == ("WouldLoseData", "Release inn-acme/acme")
+    assert await bench.states() == list(states)
+    assert await bench.world.get(Ref.to(CLAIM)) is not None
+    await bench.attempt(bench.releases.uninstall, WORK.model_copy(update={"kind": Kind.PURGE}))
+    assert await bench.states() == []
+
+
+async def test_an_uninstall_goes_on_once_the_release_is_rolled_back_to_what_keeps_its_volumes(bench: Bench) -> None:
+    kept = {**CLAIM, "metadata": {**CLAIM["metadata"], "annotations": {"helm.sh/resource-policy": "keep"}}}
+    await bench.stored(1, "superseded", kept)
+    await bench.stored(2, "superseded", CLAIM)
+    await bench.stored(3, "deployed", kept)
+    await bench.world.create(kept)
+    await bench.attempt(bench.releases.uninstall)
+    assert await bench.states() == []
+    assert await bench.world.get(Ref.to(CLAIM)) is not None

@@ -116,6 +116,42 @@ async def test_a_secret_that_goes_while_it_is_looked_at_is_tried_again() -> None
         await Secrets(MemoryCluster(faults=faults), OPERATORS).have(WORK, generating("password"))
 
 
+class Gone(MemoryCluster):
+    """A cluster in which what is to be changed has just been deleted."""
+
+    async def patch(self, ref: Ref, patch: Manifest) -> Manifest | None:
+        """See `ports.Cluster.patch`."""
+        found = await self.get(ref)
+        assert found is not None
+        assert await self.delete(ref, uid=found["metadata"]["uid"])
+        return await super().patch(ref, patch)
+
+
+async def test_a_secret_that_goes_while_it_is_changed_is_tried_again() -> None:
+    cluster = Gone()
+    await settle_in(cluster, OPERATORS)
+    await cluster.create(surroundings.namespace(WORK, COPYING))
+    await cluster.create(registry("b25l"))
+    secrets = Secrets(cluster, OPERATORS)
+    await secrets.have(WORK, generating("password"))
+    with pytest.raises(Pending, match="Secret inn-acme/made was deleted a moment ago"):
+        await secrets.have(WORK, generating("password", "token"))
+    await secrets.have(WORK, COPYING)
+    with pytest.raises(Pending, match="Secret inn-acme/pull was deleted a moment ago"):
+        await secrets.have(WORK, COPYING)
+
+
+async def test_a_generated_secret_is_never_overwritten_by_a_copy_of_its_name(cluster: MemoryCluster) -> None:
+    secrets = Secrets(cluster, OPERATORS)
+    await cluster.create(registry("b25l"))
+    await secrets.have(WORK, generating("password"))
+    before = await secret(cluster, "made")
+    with pytest.raises(Permanent, match="Secret inn-acme/made was generated, and a copy would over") as refused:
+        await secrets.have(WORK, plan_with(secrets=[{"name": "made", "copy": "registry"}]))
+    assert (refused.value.cause.code, refused.value.cause.object) == ("SecretIsData", "Secret inn-acme/made")
+    assert await secret(cluster, "made") == before
+
+
 VALUED = {
     "chart": {"path": "room"},
     "secrets": [{"name": "made", "generate": {"password": 24, "user": 8}}],

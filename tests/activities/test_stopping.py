@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from innkeeper.model import marks
-from innkeeper.model.errors import AlreadyExists, Forbidden, NotOurs, Pending, Permanent
+from innkeeper.model import marks, surroundings
+from innkeeper.model.errors import AlreadyExists, Forbidden, NeverReady, NotOurs, Pending, Permanent
 from innkeeper.model.ports import Manifest, Ref
 
-from .conftest import Bench
+from .conftest import WORK, Bench
 
 POD = Ref("v1", "Pod", "alone", "inn-acme")
 QUOTA = Ref("v1", "ResourceQuota", marks.STOP_QUOTA, "inn-acme")
@@ -103,3 +103,42 @@ async def test_a_release_that_is_not_there_is_never_waited_for_to_get_ready(benc
     with pytest.raises(Permanent, match="release acme is not deployed in namespace inn-acme") as refused:
         await bench.attempt(bench.workloads.ready)
     assert refused.value.cause.code == "ReleaseMissing"
+
+
+async def test_a_stop_deletes_no_volume_whatever_the_workload_says(bench: Bench) -> None:
+    policy = {"whenDeleted": "Delete", "whenScaled": "Delete"}
+    ref = Ref("apps/v1", "StatefulSet", "db", "inn-acme")
+    await bench.world.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "db", "namespace": "inn-acme"},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": "db"}},
+                "template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "db"}]}},
+                "persistentVolumeClaimRetentionPolicy": policy,
+            },
+        }
+    )
+    await bench.attempt(bench.workloads.scale_down)
+    stopped = await bench.world.get(ref)
+    assert stopped is not None
+    assert stopped["spec"]["replicas"] == 0
+    assert stopped["spec"]["persistentVolumeClaimRetentionPolicy"] == dict.fromkeys(policy, "Retain")
+
+
+async def test_a_later_attempt_says_what_it_waits_for_before_the_steps_time_is_over(bench: Bench) -> None:
+    await running_alone(bench, finalizers=["example.com/hold"])
+    await bench.attempt(bench.workloads.scale_down)
+    with pytest.raises(Pending, match=r"pods are still there after 0\.1 s: Pod inn-acme/alone"):
+        await bench.attempt(bench.workloads.gone, in_all=70, gone=69.8)
+
+
+async def test_what_is_ready_under_a_stops_quota_is_not_called_ready(bench: Bench) -> None:
+    await bench.attempt(bench.releases.release)
+    await bench.attempt(bench.workloads.ready)
+    await bench.world.create(surroundings.no_pods(WORK))
+    with pytest.raises(NeverReady, match="lets no pod be made any more") as refused:
+        await bench.attempt(bench.workloads.ready)
+    assert (refused.value.cause.code, refused.value.cause.object) == ("StillStopped", str(QUOTA))

@@ -165,18 +165,33 @@ class PlayedHelm:
         await self._act("upgrade", play, lambda: helm.upgrade(release, limit=limit, acting_as=acting_as))
 
     async def rollback(
-        self, name: str, namespace: str, revision: int, *, limit: float, acting_as: str | None = None
+        self,
+        name: str,
+        namespace: str,
+        revision: int,
+        *,
+        limit: float,
+        acting_as: str | None = None,
+        withheld: Sequence[str] = (),
     ) -> None:
         play = self._cast.of(name)
         helm = self._of(play.instance)
         await self._act(
-            "rollback", play, lambda: helm.rollback(name, namespace, revision, limit=limit, acting_as=acting_as)
+            "rollback",
+            play,
+            lambda: helm.rollback(name, namespace, revision, limit=limit, acting_as=acting_as, withheld=withheld),
         )
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, withheld: Sequence[str] = ()
+    ) -> None:
         play = self._cast.of(name)
         helm = self._of(play.instance)
-        await self._act("uninstall", play, lambda: helm.uninstall(name, namespace, limit=limit, acting_as=acting_as))
+        await self._act(
+            "uninstall",
+            play,
+            lambda: helm.uninstall(name, namespace, limit=limit, acting_as=acting_as, withheld=withheld),
+        )
 
     async def _act(self, verb: str, play: Play, act: Callable[[], Awaitable[None]]) -> None:
         async with play.effect(f"helm.{verb}") as effect:

@@ -61,7 +61,9 @@ class Hand:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._environment = ActivityEnvironment()
         self._environment.info = dataclasses.replace(
-            ActivityEnvironment.default_info(), start_to_close_timeout=timedelta(minutes=2)
+            ActivityEnvironment.default_info(),
+            start_to_close_timeout=timedelta(minutes=2),
+            schedule_to_close_timeout=None,
         )
 
     async def bring(self, instance: str, start: Iterable[Done]) -> None:

@@ -90,6 +90,16 @@ async def test_cluster_namespace_and_identity_are_always_said(fake: Fake, tmp_pa
         assert "60s" in argv
 
 
+async def test_what_is_withheld_is_not_quoted_by_a_rollback_or_an_uninstall_that_fails(fake: Fake) -> None:
+    helm = command(fake(f"sys.stderr.write('Error: template of {SECRET} is no good')\nsys.exit(1)"))
+    for act in (
+        helm.rollback("acme", "inn-acme", 3, limit=60, withheld=[SECRET]),
+        helm.uninstall("acme", "inn-acme", limit=60, withheld=[SECRET]),
+    ):
+        with pytest.raises(ReleaseFailed, match=r"template of \*\*\* is no good"):
+            await act
+
+
 async def test_without_a_user_helm_acts_as_the_worker_itself(fake: Fake, tmp_path: Path) -> None:
     await command(fake("note('argv', sys.argv[1:])")).uninstall("acme", "inn-acme", limit=60)
     assert "--kube-as-user" not in await noted(tmp_path, "argv")

@@ -95,6 +95,28 @@ def test_a_chart_has_exactly_one_pinned_source(chart: dict[str, str], said: str)
 
 
 @pytest.mark.parametrize(
+    "chart",
+    [
+        {"repository": "https://user:s3cr3t@charts.example", "name": "room", "version": "1"},
+        {"repository": "https://s3cr3t@charts.example/a", "name": "room", "version": "1"},
+        {"repository": "https://user:s3cr3t@charts.example"},
+        {"oci": "oci://user:s3cr3t@registry.example/room", "version": "1"},
+    ],
+)
+def test_a_password_in_a_charts_address_is_refused_and_not_repeated(chart: dict[str, str]) -> None:
+    said = refusal(chart=chart)
+    assert "its address holds a user or a password" in said
+    assert "s3cr3t" not in said
+
+
+@pytest.mark.parametrize("host", ["charts.example", "charts.example:8443/a@b"])
+def test_an_address_without_a_password_may_hold_any_path(host: str) -> None:
+    chart = {"repository": f"https://{host}", "name": "room", "version": "1"}
+    plan = catalog.parse({"plans": {"p": {"chart": chart}}}, folder="").plan("p")
+    assert plan.chart.repository == f"https://{host}"
+
+
+@pytest.mark.parametrize(
     ("document", "path"),
     [
         (None, "(top level)"),

@@ -31,13 +31,14 @@ def end(
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_is_left_behind_is_an_error_that_names_all_of_it(kind: Kind, cancelled: bool) -> None:
     told = end(kind, cancelled=cancelled, left=("release: helm says no", "Secret inn-acme/credentials"))
+    again = {Kind.UNINSTALL: "ask for the uninstall again", Kind.PURGE: "ask for the purge again"}
     assert told[:2] == (Status.ERROR, Outcome.LEFT_BEHIND)
     assert told.plan is None
     assert told.cause == Cause(
         code="ImagePull",
         message="no such image. Left behind: release: helm says no; Secret inn-acme/credentials",
         object="Pod inn-acme/web-0",
-        fix="correct the tag; then ask for a repair or an uninstall",
+        fix=f"correct the tag; then {again.get(kind, 'ask for a repair or an uninstall')}",
     )
 
 

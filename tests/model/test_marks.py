@@ -55,7 +55,7 @@ def test_what_is_foreign_is_named_with_who_manages_it(labels: dict[str, str] | N
         marks.demand_ours(secret(labels), "acme", "t1")
     cause = refused.value.cause
     assert cause.message == f"Secret inn-acme/credentials exists and is not this instance's (managed by {manager})"
-    assert (cause.code, cause.object) == ("NotOurs", "Secret inn-acme/credentials")
+    assert (cause.code, cause.object) == ("ObjectNotOurs", "Secret inn-acme/credentials")
     assert (
         cause.fix == "use another name for the instance, or remove the object if it is not needed; it was not touched"
     )
@@ -64,7 +64,7 @@ def test_what_is_foreign_is_named_with_who_manages_it(labels: dict[str, str] | N
 def test_what_has_neither_namespace_nor_kind_is_named_as_far_as_it_can_be() -> None:
     with pytest.raises(NotOurs) as refused:
         marks.demand_ours({"metadata": {"name": "inn-acme"}}, "acme", "t1")
-    assert refused.value.cause.object == "Object inn-acme"
+    assert (refused.value.cause.code, refused.value.cause.object) == ("NotOurs", "Object inn-acme")
     assert refused.value.cause.message.startswith("Object inn-acme exists")
 
 

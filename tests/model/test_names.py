@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from innkeeper.model import names
 from innkeeper.model.errors import BadInput, Cause
+from innkeeper.model.instance import Kind
+from innkeeper.model.messages import Request
 
 
 @pytest.mark.parametrize(
@@ -99,3 +101,19 @@ def test_every_name_of_an_instance_is_told_by_its_own() -> None:
     assert names.release_of("acme") == "acme"
     assert names.workflow_id_of("acme") == "instance/acme"
     assert names.handover_id_of("order-42") == "handover/order-42"
+
+
+def test_a_sweeps_request_ids_are_nobody_elses() -> None:
+    with pytest.raises(BadInput) as refused:
+        names.check_new_request_id("sweep-acme-4")
+    assert refused.value.cause == Cause(
+        code="BadInput",
+        message="request_id: 'sweep-acme-4' is the sweep's.",
+        fix="use one that does not begin with 'sweep-'",
+    )
+    assert names.check_new_request_id("sweeping") == "sweeping"
+    with pytest.raises(BadInput, match="is not a request id"):
+        names.check_new_request_id("a b")
+    with pytest.raises(BadInput, match="is the sweep's"):
+        Request.of(Kind.REPAIR, "acme", request_id="sweep-acme-4")
+    assert names.check_request_id("sweep-acme-4") == "sweep-acme-4", "it can be asked after"

@@ -140,6 +140,33 @@ def test_a_revision_that_helm_has_forgotten_since_cannot_be_gone_back_to() -> No
     assert decide_undo([], 1, NOW, LIMIT) == Ambiguous("the release is gone, although revision 1 ran before")
 
 
+def recovered(*said: str | None, newest: str = "deployed") -> list[Revision]:
+    """Storage that begins with revision 2; the text is Helm's description, None where an upgrade died."""
+    states = ["pending-upgrade" if words is None else "superseded" for words in said[:-1]]
+    texts = [words or "Preparing upgrade" for words in said]
+    return [
+        revision(version, state, "m" if text.startswith("Rollback") else "new", said=text)
+        for version, (state, text) in enumerate(zip([*states, newest], texts, strict=True), start=2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("storage", "action"),
+    [
+        (recovered(None, "Rollback to 1", None, "Rollback to 3", "by hand"), Rollback(5)),
+        (recovered(None, "Rollback to 1", None, "Rollback to 3"), Nothing()),
+        (recovered(None, "Rollback to 1", None), Rollback(3)),
+        (recovered(None, "Rollback to 1", newest="failed"), Ambiguous("")),
+        (recovered(None, "Rollback to 7", "by hand"), Ambiguous("")),
+        (recovered(None, "Rollback to 2", "by hand"), Ambiguous("")),
+    ],
+)
+def test_a_revision_that_helm_has_forgotten_is_gone_back_to_by_a_rollback_to_it_that_ran(
+    storage: list[Revision], action: UndoAction
+) -> None:
+    assert without_words(decide_undo(storage, 1, NOW, LIMIT)) == action
+
+
 def test_two_revisions_without_a_mark_are_not_taken_for_the_same_wish() -> None:
     unmarked = [revision(1, "superseded", ""), revision(2, "deployed", "")]
     assert decide_undo(unmarked, 1, NOW, LIMIT) == Rollback(1)

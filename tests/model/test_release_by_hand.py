@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 from revisions import LIMIT, NOW, history, revision
 
-from innkeeper.model.release import Nothing, Rollback, Upgrade, decide, decide_undo, fallback, wish_of
+from innkeeper.model.release import (
+    Nothing,
+    Rollback,
+    RollbackThenUpgrade,
+    Upgrade,
+    decide,
+    decide_undo,
+    fallback,
+    wish_of,
+)
 
 BY_HAND = "Upgrade complete"
 
@@ -53,12 +62,27 @@ def test_an_undo_goes_back_to_what_somebody_made_by_hand_once() -> None:
         (("superseded", "deployed"), 7, 2),
         (("deployed", "failed"), 2, 1),
         (("failed",), 1, None),
+        (("superseded", "pending-upgrade"), None, 1),
+        (("superseded", "superseded", "failed"), 3, 2),
+        (("superseded", "pending-rollback"), None, 1),
+        (("superseded", "uninstalling"), None, None),
+        (("superseded", "uninstalled"), None, None),
+        (("superseded", "pending-install"), None, None),
+        (("deployed", "pending-install"), None, 1),
+        (("deployed", "uninstalling"), None, 1),
     ],
 )
 def test_what_was_ready_once_is_gone_back_to_where_it_is_stored(
     states: tuple[str, ...], known: int | None, back: int | None
 ) -> None:
     assert fallback(history(*states), known) == back
+
+
+@pytest.mark.parametrize("torn", ["pending-upgrade", "pending-rollback", "failed", "unknown"])
+def test_what_is_recovered_is_what_is_gone_back_to(torn: str) -> None:
+    storage = history("superseded", torn)
+    assert decide(storage, "m", NOW, LIMIT) == RollbackThenUpgrade(1)
+    assert decide_undo(storage, fallback(storage, None), NOW, LIMIT) == Rollback(1)
 
 
 def test_an_undo_does_not_take_somebodys_upgrade_for_the_revision_before_it() -> None:

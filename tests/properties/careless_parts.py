@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_helm import MemoryHelm
@@ -17,9 +18,11 @@ from .stage import LaterCluster
 class Reckless(MemoryHelm):
     """A Helm that takes the volumes along when it uninstalls."""
 
-    async def uninstall(self, name: str, namespace: str, *, limit: float, acting_as: str | None = None) -> None:
+    async def uninstall(
+        self, name: str, namespace: str, *, limit: float, acting_as: str | None = None, **withheld: Sequence[str]
+    ) -> None:
         """See `ports.Helm.uninstall`."""
-        await super().uninstall(name, namespace, limit=limit, acting_as=acting_as)
+        await super().uninstall(name, namespace, limit=limit, acting_as=acting_as, **withheld)
         for each in await self._cluster.list_objects("v1", "PersistentVolumeClaim", namespace=namespace):
             await self._cluster.delete(Ref.to(each), uid=each["metadata"]["uid"])
 

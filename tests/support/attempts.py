@@ -24,10 +24,20 @@ T = TypeVar("T")
 OPERATORS = "innkeeper-system"
 
 
-async def attempt(act: Callable[[Work], Awaitable[T]], work: Work, *, limit: float = 60) -> T:
-    """One attempt of an activity, which may take `limit` seconds."""
+async def attempt(
+    act: Callable[[Work], Awaitable[T]], work: Work, *, limit: float = 60, in_all: float | None = None, gone: float = 0
+) -> T:
+    """One attempt of an activity, which may take `limit` seconds, and `in_all` with the attempts before it.
+
+    Those have taken `gone` seconds.
+    """
     environment = ActivityEnvironment()
-    environment.info = dataclasses.replace(environment.info, start_to_close_timeout=timedelta(seconds=limit))
+    environment.info = dataclasses.replace(
+        environment.info,
+        start_to_close_timeout=timedelta(seconds=limit),
+        schedule_to_close_timeout=None if in_all is None else timedelta(seconds=in_all),
+        started_time=environment.info.scheduled_time + timedelta(seconds=gone),
+    )
     return await environment.run(act, work)
 
 

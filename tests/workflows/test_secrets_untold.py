@@ -121,6 +121,35 @@ async def test_an_operation_that_asks_because_helm_quotes_its_values_tells_no_se
             await demand_untold(world, handle, result, caplog.text)
 
 
+STORES = (
+    "import base64\n"
+    "packed = base64.b64encode({told!r}.encode()).decode()\n"
+    "sys.stderr.write('Error: what is stored holds ' + {told!r} + ' and ' + packed)\n"
+    "sys.exit(1)"
+)
+"""A Helm that fails and quotes what it finds in its storage."""
+
+
+async def test_a_helm_that_quotes_what_it_stored_tells_no_secret_when_it_uninstalls(
+    idle_world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, name = idle_world, "quoted-stored"
+    caplog.set_level(logging.INFO)
+    await licence(world)
+    async with world.worker():
+        await (await world.innkeeper.provision(name, tenant="t1", plan="insisting")).result()
+    quoting = STORES.format(told=" ".join(await secrets_of(world.cluster, name)))
+    with world.environment.with_time_skipping_disabled():
+        async with world.worker(command(fake_helm(tmp_path, quoting)), charts=str(ROOT / "charts")):
+            handle = await world.innkeeper.uninstall(name)
+            operation = Followed(world, handle)
+            question = await operation.question()
+            assert "what is stored holds" in question.cause.message
+            await operation.decide(Choice.ABORT)
+            result = await failed(handle)
+            await demand_untold(world, handle, result, caplog.text)
+
+
 @pytest.mark.parametrize("call", ["prepare cluster.create", "release helm.upgrade", "ready cluster.watch"])
 async def test_an_unforeseen_exception_that_quotes_a_secret_tells_none(
     world: World, caplog: pytest.LogCaptureFixture, call: str

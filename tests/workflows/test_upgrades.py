@@ -93,6 +93,19 @@ async def test_an_upgrade_that_cannot_go_back_is_left_behind_and_named(world: Wo
     assert (await world.row("up-stuck")).status is Status.ERROR
 
 
+async def test_an_upgrade_that_meets_somebody_elses_object_goes_back_to_what_runs(world: World) -> None:
+    name = "up-foreign"
+    await (await world.innkeeper.provision(name, tenant="t1", plan="crowded")).result()
+    meta = {"name": "innkeeper", "namespace": f"inn-{name}"}
+    foreign = await world.cluster.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta})
+    result = await failed(await ask(world.client, Kind.UPGRADE, name, plan="starter"))
+    row = await world.row(name)
+    assert result.cause is not None
+    assert (result.cause.code, result.outcome) == ("ObjectNotOurs", Outcome.UNDONE)
+    assert (row.status, row.plan, row.revision) == (Status.RUNNING, "crowded", 1)
+    assert await world.cluster.get(Ref.to(foreign)) == foreign
+
+
 async def test_an_upgrade_of_a_stopped_instance_waits_for_its_start(world: World) -> None:
     await world.provisioned("up-later")
     await (await world.innkeeper.stop("up-later")).result()
