@@ -53,7 +53,7 @@ async def test_each_operation_leaves_what_the_model_says_where_nothing_goes_wron
 
 async def test_no_fault_at_any_effect_of_any_operation_leaves_a_wrong_world(stage: MemoryStage, matrix: Matrix) -> None:
     cells, begun = sampled(matrix.whole, seed=SEED, each=EACH), time.monotonic()
-    matrix.verdicts = await play_all(stage, cells, seed=SEED, size=50, at_once=4, tell=print)
+    matrix.verdicts = await play_all(stage, cells, seed=SEED, size=10, at_once=2, tell=print)
     matrix.seconds = time.monotonic() - begun
     assert {str(verdict.cell): verdict.wrong for verdict in matrix.verdicts if verdict.wrong} == {}
 
