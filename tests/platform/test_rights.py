@@ -99,7 +99,12 @@ async def limited(account: Path, addresses: Addresses) -> AsyncIterator[Kubernet
 def steps(limited: KubernetesCluster, account: Path, addresses: Addresses) -> Steps:
     """The steps of a worker in a pod."""
     server = urlsplit(server_of(addresses))
-    environment = {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
+    environment = {
+        "KUBERNETES_SERVICE_HOST": str(server.hostname),
+        "KUBERNETES_SERVICE_PORT": str(server.port),
+        # Helm keeps a cache at home, and without one where it stands.
+        "HOME": str(account),
+    }
     helm = HelmCommand(kubeconfig=None, environment=environment, account=account)
     return Steps(limited, helm, catalog.parse(CATALOG, folder=str(CHARTS)))
 
