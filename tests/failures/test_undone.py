@@ -69,7 +69,7 @@ async def test_what_is_left_behind_is_named_by_its_steps_where_nobody_can_look(w
     result = await failed(await world.innkeeper.provision("fail-blind", tenant="t1", plan="starter"))
     assert result.outcome is Outcome.LEFT_BEHIND
     assert result.cause is not None
-    assert result.cause.message.endswith("Left behind: release: uninstall is forbidden")
+    assert result.cause.message.endswith("; what else is there could not be listed: namespaces is forbidden")
     assert world.faults.unplayed == []
 
 
