@@ -226,7 +226,9 @@ class Player:
             handle = await self.world.innkeeper.latest(seat.name)
             assert handle is not None
             row = self.world.database.rows[seat.name]
-            asked = Request.of(Kind.REPAIR, seat.name, request_id=f"sweep-{seat.name}-{seat.generation}", tenant="t1")
+            asked = Request(
+                kind=Kind.REPAIR, instance=seat.name, request_id=f"sweep-{seat.name}-{seat.generation}", tenant="t1"
+            )
             self._follow(seat, asked, handle.run_id or "")
         await self.settle()
 
