@@ -62,5 +62,4 @@ def _insisting(refusal: Permanent) -> Transient:
     What was claimed must be given back and what ended must be written, so neither ever gives up: an operation that
     did would leave its row in transition for ever.
     """
-    cause = refusal.cause
-    return Transient(cause.message, code=cause.code, object=cause.object, fix=cause.fix)
+    return Transient.of(refusal.cause)

@@ -28,7 +28,6 @@ class Requests:
         try:
             return Delivered(run_id=await self._desk.deliver(request))
         except Permanent as refusal:
-            cause = refusal.cause
-            if cause.code == "RequestMismatch":
+            if refusal.cause.code == "RequestMismatch":
                 raise
-            raise Transient(cause.message, code=cause.code, object=cause.object, fix=cause.fix) from None
+            raise Transient.of(refusal.cause) from None

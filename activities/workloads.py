@@ -48,9 +48,7 @@ class Workloads:
                     if isinstance(found, health.Ready):
                         break
                     if isinstance(found, health.Failed):
-                        raise NeverReady(
-                            found.cause.message, code=found.cause.code, object=found.cause.object, fix=found.cause.fix
-                        )
+                        raise NeverReady.of(found.cause)
                     waiting_for = found.waiting_for
                     await watch.changed()
         except TimeoutError:
@@ -75,10 +73,9 @@ class Workloads:
         try:
             return await self.ready(work)
         except NeverReady as error:
-            cause = error.cause
-            if cause.code not in REFUSALS:
+            if error.cause.code not in REFUSALS:
                 raise
-            raise Pending(cause.message, code=cause.code, object=cause.object, fix=cause.fix) from None
+            raise Pending.of(error.cause) from None
 
     async def _demand_open(self, work: Work) -> None:
         """Pass only where no quota of no pods stands: what is ready under one is gone when its pods have to move."""

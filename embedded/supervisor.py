@@ -219,8 +219,7 @@ async def _hear(news: News, progress: Progress, log: Path) -> Addresses:
         if "ready" in said:
             return Addresses.model_validate(said["ready"])
         if "failed" in said:
-            cause = Cause.model_validate(said["failed"])
-            raise PlatformError(cause.message, code=cause.code, object=cause.object, fix=cause.fix)
+            raise PlatformError.of(Cause.model_validate(said["failed"]))
         progress(said["progress"])
     raise PlatformError(f"The supervisor ended without a word: {tail_of(log)}", fix=f"read {log}")
 

@@ -73,6 +73,11 @@ class InnkeeperError(Exception):
         )
         super().__init__(str(self.cause))
 
+    @classmethod
+    def of(cls, cause: Cause) -> Self:
+        """The error with a cause that is known already: one that crossed Temporal, or another error's."""
+        return cls(cause.message, code=cause.code, object=cause.object, fix=cause.fix)
+
 
 class Permanent(InnkeeperError):
     """Trying again changes nothing."""
@@ -88,7 +93,7 @@ class BadInput(Permanent):
         self.field = field
 
     @classmethod
-    def of(cls, cause: Cause) -> BadInput:
+    def of(cls, cause: Cause) -> Self:
         """The same error from a cause that crossed Temporal, as it was worded there."""
         error = cls.__new__(cls, str(cause))
         error.cause, error.field = cause, cause.message.partition(":")[0]
@@ -157,11 +162,6 @@ class Pending(Transient):
 
 class Answer(InnkeeperError):
     """What a client is told about its request."""
-
-    @classmethod
-    def of(cls, cause: Cause) -> Self:
-        """The same answer from a cause that crossed Temporal."""
-        return cls(cause.message, code=cause.code, object=cause.object, fix=cause.fix)
 
 
 class Busy(Answer):

@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .saga import Saga
 
 
 @workflow.defn(name="Purge")
@@ -22,9 +23,14 @@ class Purge(Operation):
         """Claim, uninstall what may be left of a release, delete the namespace, record."""
         async with self.saga as saga:
             await saga.claim()
-            time = saga.deadlines
-            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
-            await saga.step("delete-namespace", Namespaces.delete, within=time.gone, parks=True)
-            saga.point_of_no_return()
+            await delete_all(saga)
             await saga.record(Status.PURGED)
         return self.saga.result
+
+
+async def delete_all(saga: Saga) -> None:
+    """What may be left of the release goes, and then the namespace with the customer's data."""
+    time = saga.deadlines
+    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+    await saga.step("delete-namespace", Namespaces.delete, within=time.gone, parks=True)
+    saga.point_of_no_return()

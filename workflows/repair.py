@@ -13,7 +13,9 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .purge import delete_all
 from .saga import Saga
+from .uninstall import take_down
 
 
 @workflow.defn(name="Repair")
@@ -30,11 +32,11 @@ class Repair(Operation):
                 case Status.STOPPED:
                     await _hold_stopped(saga)
                 case Status.UNINSTALLED:
-                    await _uninstall(saga)
+                    await take_down(saga)
                 case Status.PURGED:
                     # What is purged already is left alone: only a purge deletes data, this one or one that was lost.
                     if saga.found is not Status.PURGED:
-                        await _purge(saga)
+                        await delete_all(saga)
                 case _:
                     await _bring_up(saga)
             await saga.record(goal)
@@ -56,18 +58,4 @@ async def _hold_stopped(saga: Saga) -> None:
     held = await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
     saga.upgrade_pending = saga.upgrade_pending or held is False
     await saga.wait_for("gone", Workloads.gone, within=time.gone)
-    saga.point_of_no_return()
-
-
-async def _uninstall(saga: Saga) -> None:
-    time = saga.deadlines
-    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
-    await saga.wait_for("gone", Workloads.gone, within=time.gone, parks=True)
-    saga.point_of_no_return()
-
-
-async def _purge(saga: Saga) -> None:
-    time = saga.deadlines
-    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
-    await saga.step("delete-namespace", Namespaces.delete, within=time.gone, parks=True)
     saga.point_of_no_return()

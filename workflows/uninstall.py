@@ -11,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .saga import Saga
 
 
 @workflow.defn(name="Uninstall")
@@ -22,9 +23,14 @@ class Uninstall(Operation):
         """Claim, uninstall, wait until the pods are gone, record."""
         async with self.saga as saga:
             await saga.claim()
-            time = saga.deadlines
-            await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
-            await saga.wait_for("gone", Workloads.gone, within=time.gone, parks=True)
-            saga.point_of_no_return()
+            await take_down(saga)
             await saga.record(Status.UNINSTALLED)
         return self.saga.result
+
+
+async def take_down(saga: Saga) -> None:
+    """The release goes and its pods end; an operator is asked where they do not. Data stays."""
+    time = saga.deadlines
+    await saga.step("uninstall", Releases.uninstall, within=time.release, lasts=2, parks=True)
+    await saga.wait_for("gone", Workloads.gone, within=time.gone, parks=True)
+    saga.point_of_no_return()

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from serving import is_serving
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
@@ -270,16 +271,10 @@ def _rolled(scaled: Iterable[Manifest], instance: str, last: OperationRecord | N
 
 def _pods_wanted(pods: Sequence[Manifest], scaled: Iterable[Manifest]) -> str:
     wanted = sum(each["spec"].get("replicas", 1) for each in scaled)
-    ready = sum(_ready(pod) for pod in pods)
+    ready = sum(is_serving(pod) for pod in pods)
     if len(pods) == ready == wanted:
         return "all" if pods else NONE
     return f"{ready} ready of {len(pods)} for {wanted}"
-
-
-def _ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
 
 
 def _renewed(now: frozenset[str], before: frozenset[str]) -> str:

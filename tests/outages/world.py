@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from serving import is_serving
+
 from innkeeper.model import marks
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.names import namespace_of, release_of
@@ -177,16 +179,10 @@ def _remembered(scaled: Iterable[Manifest], instance: str) -> Iterable[str]:
 
 def _pods(pods: Sequence[Manifest], scaled: Iterable[Manifest]) -> str:
     wanted = sum(each["spec"].get("replicas", 1) for each in scaled)
-    ready = sum(_ready(pod) for pod in pods)
+    ready = sum(is_serving(pod) for pod in pods)
     if len(pods) == ready == wanted:
         return "all ready" if pods else NONE
     return f"{ready} ready of {len(pods)} for {wanted}"
-
-
-def _ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
-    return ready and not pod["metadata"].get("deletionTimestamp")
 
 
 def _since(now: Data, before: Data) -> str:
