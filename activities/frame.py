@@ -24,7 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
-from .polling import time_left
+from .polling import RESERVE, step_left, time_left
 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
@@ -59,7 +59,9 @@ class _Framed(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         limit = LOCAL_LIMIT + GRACE if info.is_local else time_left()
-        own = None if limit is None else max(limit - GRACE, limit / 2).total_seconds()
+        # After the activity's own patience however short the time is: only the activity knows what is missing.
+        own = None if limit is None else max(limit - GRACE, limit * 0.75).total_seconds()
+        begun = time.monotonic()
         try:
             async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):
                 return await self.next.execute_activity(input)
@@ -72,16 +74,24 @@ class _Framed(ActivityInboundInterceptor):
             ) from None
         except InnkeeperError as error:
             _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
-            raise to_temporal(error, local=info.is_local) from None
+            raise to_temporal(error, local=info.is_local, left=step_left(begun)) from None
         except ApplicationError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
             raise _unforeseen(error) from None
 
 
-def to_temporal(error: InnkeeperError, *, local: bool = False) -> ApplicationError:
-    """The error as Temporal carries it: its class's name as the type, its cause as the only detail."""
+def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta | None = None) -> ApplicationError:
+    """The error as Temporal carries it: its class's name as the type, its cause as the only detail.
+
+    Where less is `left` of the step than an attempt needs to say what it waited for, this is the step's last word: an
+    attempt after it would only know that it had no time.
+    """
     wish = timedelta(seconds=(error.retry_after or 0) if isinstance(error, Transient) else 0)
+    pause = min(wish, LONGEST_WISH)
+    if left is not None and left < RESERVE:
+        # Temporal ends a step by its last failure where the next attempt would begin after its time.
+        pause = max(left, timedelta()) + LONGEST_WISH
     kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__
     return ApplicationError(
         error.cause.message,
@@ -92,7 +102,7 @@ def to_temporal(error: InnkeeperError, *, local: bool = False) -> ApplicationErr
         category=ApplicationErrorCategory.BENIGN
         if isinstance(error, BadInput)
         else ApplicationErrorCategory.UNSPECIFIED,
-        next_retry_delay=min(wish, LONGEST_WISH) or None,
+        next_retry_delay=pause or None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -23,6 +24,15 @@ def time_left() -> timedelta | None:
         # Both stamps are the server's.
         limits.append(max(info.schedule_to_close_timeout - (info.started_time - info.scheduled_time), timedelta()))
     return min(limits, default=None)
+
+
+def step_left(since: float) -> timedelta | None:
+    """How much of all the step's attempts' time is left, for an attempt that began at `since` (`time.monotonic`)."""
+    info = activity.info()
+    if info.is_local or not info.schedule_to_close_timeout:
+        return None
+    begun = info.started_time - info.scheduled_time
+    return info.schedule_to_close_timeout - begun - timedelta(seconds=time.monotonic() - since)
 
 
 def patience() -> float:
