@@ -54,7 +54,7 @@ class Director:
         self.plays = [
             Play(
                 each["instance"],
-                {(number, inner): Fault(fault) for number, inner, fault in each["faults"]},
+                {Effect(*effect): Fault(fault) for *effect, fault in each["faults"]},
                 refused=each["refused"],
                 title=each["title"],
                 tell=self._told,

@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import NamedTuple
 
-from innkeeper.model.errors import Forbidden, InnkeeperError, Transient, Unreachable
+from temporalio import activity
+
+from innkeeper.model.errors import AlreadyExists, Forbidden, InnkeeperError, Transient, Unreachable
 
 
 class Fault(StrEnum):
@@ -65,7 +67,7 @@ class Play:
     def __init__(
         self,
         instance: str,
-        faults: Mapping[tuple[int, int], Fault] | None = None,
+        faults: Mapping[Effect, Fault] | None = None,
         *,
         refused: str = "",
         title: str = "",
@@ -73,6 +75,7 @@ class Play:
     ) -> None:
         self.instance = instance
         self.faults = dict(faults or {})
+        """At which effects, label and all: at the same place of another run there may be another one."""
         self.refused = refused
         """The label of the effect that is refused once it has happened; empty: none is."""
         self.title = title
@@ -135,7 +138,7 @@ class Play:
     async def _around(self, effect: Effect) -> AsyncIterator[None]:
         self.effects.append(effect)
         self._tell(self, "effect", effect)
-        fault = self.faults.get(effect.place)
+        fault = self.faults.get(effect)
         if fault is not None:
             self.played.add(fault)
             self._tell(self, "played", effect)
@@ -150,8 +153,9 @@ class Play:
             await self.die()
         if fault is Fault.LOST:
             raise Unreachable(f"{effect.label}: the answer was lost") from None
-        if isinstance(answer, Transient) and fault is None:
-            # By itself, as a write onto what has changed since it was read: it will be tried again.
+        if fault is None and (isinstance(answer, Transient) or (isinstance(answer, AlreadyExists) and _is_retried())):
+            # By itself, as a write onto what has changed since it was read, which is tried again; and what such a step
+            # had made before, which is not made anew.
             self._uncount(effect)
         if answer is not None:
             raise answer
@@ -175,3 +179,7 @@ class Play:
             self._inner -= 1
         else:
             self._number -= 1
+
+
+def _is_retried() -> bool:
+    return activity.in_activity() and activity.info().attempt > 1

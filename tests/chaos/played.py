@@ -195,7 +195,7 @@ class PlayedHelm:
 
     async def _act(self, verb: str, play: Play, act: Callable[[], Awaitable[None]]) -> None:
         async with play.effect(f"helm.{verb}") as effect:
-            if play.faults.get(effect.place) is Fault.KILLED_WITHIN:
+            if play.faults.get(effect) is Fault.KILLED_WITHIN:
                 await self._cut_short(play, act())
             else:
                 await act()

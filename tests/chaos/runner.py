@@ -150,7 +150,7 @@ async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) 
         *(_begin(stage, name, cell.scenario) for name, cell in zip(names, cells, strict=True))
     )
     plays = [
-        Play(name, {cell.effect.place: cell.fault}, refused=cell.scenario.refused, title=str(cell))
+        Play(name, {cell.effect: cell.fault}, refused=cell.scenario.refused, title=str(cell))
         for name, cell in zip(names, cells, strict=True)
     ]
     async with stage.worker(queue, plays):

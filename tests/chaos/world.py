@@ -170,7 +170,7 @@ async def observe(client: Client, cluster: Cluster, rows: Rows, instance: str, b
         asked=", ".join(f"{each.choice} by {each.operator}" for each in last.decisions) if last else "",
         temporal=await _run_of(client, instance),
         agrees=_agrees(row, revisions),
-        namespace=NONE if not now.namespace else "same" if now.namespace == before.namespace else "new",
+        namespace=_home(sight.namespace, before),
         release=_release(revisions, objects, namespace),
         version=revisions[-1].version if revisions else 0,
         replicas=_list(_short(each, instance) + f" {each['spec'].get('replicas', 1)}" for each in scaled),
@@ -237,6 +237,14 @@ def _agrees(row: Instance | None, revisions: Sequence[Revision]) -> str:
 def url_of(instance: str) -> str:
     """Where an instance answers, on both plans."""
     return f"https://{instance}.rooms.example"
+
+
+def _home(found: Manifest | None, before: Snapshot) -> str:
+    """Whether the namespace is the one of before; one that is going is told apart from one that nobody deleted."""
+    if found is None:
+        return NONE
+    word = "same" if found["metadata"]["uid"] == before.namespace else "new"
+    return f"{word}, going" if found["metadata"].get("deletionTimestamp") else word
 
 
 def _release(revisions: Sequence[Revision], objects: Sequence[Manifest], namespace: str) -> str:
