@@ -8,9 +8,11 @@ import pytest
 from following import Followed, failed
 
 from innkeeper.client import OperationHandle, Parked
+from innkeeper.client.runs import PARKED
 from innkeeper.model.errors import BadInput, Forbidden, ReleaseFailed
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Choice, OperationResult, Outcome, Question, StepState
+from innkeeper.model.names import workflow_id_of
 
 from .conftest import World
 
@@ -44,6 +46,14 @@ async def entries(world: World, *names: str) -> list[Parked]:
 async def no_entry(world: World, name: str) -> None:
     async with asyncio.timeout(20):
         while any(each.instance == name for each in await world.innkeeper.attention()):
+            await asyncio.sleep(0.05)
+
+
+async def marked(world: World, name: str, *, parked: bool) -> None:
+    """Wait until the search attribute says so, which is what an operator's own lists filter by."""
+    run = world.client.get_workflow_handle(workflow_id_of(name))
+    async with asyncio.timeout(20):
+        while (await run.describe()).typed_search_attributes.get(PARKED) is not parked:
             await asyncio.sleep(0.05)
 
 
@@ -103,9 +113,11 @@ async def test_a_step_is_tried_again_when_an_operator_says_so(world: World) -> N
         question = await Followed(world, handle).question()
         assert (question.id, question.undo) == ("release-1", False)
         assert question.choices == [Choice.RETRY, Choice.ABORT]
+        await marked(world, "step-retry", parked=True)
         hang = world.faults.hang("step-retry release helm.upgrade")
         await world.innkeeper.decide("step-retry", "retry", operator="ann")
         await hang.reached.wait()
+        await marked(world, "step-retry", parked=False)
         await no_entry(world, "step-retry")
         hang.release()
         result = await handle.result()
