@@ -20,19 +20,25 @@ def time_left() -> timedelta | None:
     """How long Temporal gives this attempt: its own limit, or what earlier attempts have left of the step's."""
     info = activity.info()
     limits = [info.start_to_close_timeout] if info.start_to_close_timeout else []
-    if info.schedule_to_close_timeout:
-        # Both stamps are the server's.
-        limits.append(max(info.schedule_to_close_timeout - (info.started_time - info.scheduled_time), timedelta()))
+    of_all = _left_at_start(info)
+    if of_all is not None:
+        limits.append(max(of_all, timedelta()))
     return min(limits, default=None)
 
 
 def step_left(since: float) -> timedelta | None:
     """How much of all the step's attempts' time is left, for an attempt that began at `since` (`time.monotonic`)."""
     info = activity.info()
-    if info.is_local or not info.schedule_to_close_timeout:
+    left = None if info.is_local else _left_at_start(info)
+    return None if left is None else left - timedelta(seconds=time.monotonic() - since)
+
+
+def _left_at_start(info: activity.Info) -> timedelta | None:
+    """How much of all the step's attempts' time was left when this one began; None where it has no end."""
+    if not info.schedule_to_close_timeout:
         return None
-    begun = info.started_time - info.scheduled_time
-    return info.schedule_to_close_timeout - begun - timedelta(seconds=time.monotonic() - since)
+    # Both stamps are the server's.
+    return info.schedule_to_close_timeout - (info.started_time - info.scheduled_time)
 
 
 def patience() -> float:

@@ -25,7 +25,6 @@ from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model import catalog
 from innkeeper.model.fence import widest_role
-from innkeeper.model.names import release_of
 from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import activities, compose
 
@@ -59,21 +58,20 @@ class HelmsCluster(MemoryCluster):
         self._play = play
 
     async def create(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        async with self._play.inner_effect(self._helms("create", Ref.to(manifest))):
+        async with self._play.inner_effect(_helms("create", Ref.to(manifest))):
             return await super().create(manifest, dry_run=dry_run)
 
     async def patch(self, ref: Ref, patch: Manifest) -> Manifest | None:
-        async with self._play.inner_effect(self._helms("patch", ref)):
+        async with self._play.inner_effect(_helms("patch", ref)):
             return await super().patch(ref, patch)
 
     async def delete(self, ref: Ref, *, uid: str) -> bool:
-        async with self._play.inner_effect(self._helms("delete", ref)):
+        async with self._play.inner_effect(_helms("delete", ref)):
             return await super().delete(ref, uid=uid)
 
-    def _helms(self, verb: str, ref: Ref) -> str:
-        # Helm's storage has the release's name, which is another for each instance.
-        label = label_of(verb, ref).replace("cluster.", "helm's ")
-        return label.replace(f".{release_of(self._play.instance)}.", ".<release>.")
+
+def _helms(verb: str, ref: Ref) -> str:
+    return label_of(verb, ref).replace("cluster.", "helm's ")
 
 
 class MemoryStage:

@@ -42,6 +42,8 @@ def label_of(verb: str, ref: Ref) -> str:
     """A write for people, the same for every instance."""
     instance = instance_of(ref.namespace or ref.name)
     short = ref.name.removeprefix(f"{instance}-") if ref.kind != "Namespace" else ""
+    # Helm's storage has the release's name in the middle.
+    short = short.replace(f".{names.release_of(instance)}.", ".<release>.")
     return f"cluster.{verb} {ref.kind} {short}".rstrip()
 
 
