@@ -45,7 +45,7 @@ properties: $(READY) ## random requests, faults, decisions and time, in great nu
 	@$(BIN)/python -m pytest --hypothesis-profile=properties --hypothesis-seed=$(SEED) --timeout=0 -o faulthandler_timeout=0 \
 	    -s --show-capture=no tests/properties tests/model $(ARGS)
 
-mutation: $(MUTATION)/.ready ## how much of model/ the tests hold; ARGS='model/release.py --jobs 1'
+mutation: $(MUTATION)/.ready ## how much of model/ the tests hold; ARGS=workflows, ARGS='model/release.py --jobs 1'
 	@$(MUTATION)/bin/python scripts/mutation.py $(ARGS)
 
 histories: $(READY) ## store the histories of operations that tests/histories does not have yet
@@ -79,7 +79,7 @@ lint: $(READY)
 
 types: $(READY)
 	@echo 'types'
-	@$(BIN)/mypy -p innkeeper
+	@$(BIN)/mypy -p innkeeper -m mutation
 
 imports: $(READY)
 	@echo 'imports'
