@@ -56,9 +56,7 @@ def up(
         shown = _status_of(state, running=True, pid=supervisor.status(state).pid, addresses=addresses)
         session.answer(shown, lambda: _tell_status(session, shown))
         session.say(f"ready in {time.monotonic() - began:.1f} s", "green")
-        session.say(
-            "a worker runs, too" if options.worker else f"no worker: start one with `{session.hint('worker')}`"
-        )
+        session.say("a worker runs, too" if options.worker else f"no worker: start one with `{session.hint('worker')}`")
 
     if foreground:
         asyncio.run(supervisor.serve(options, session.say, ready))

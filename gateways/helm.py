@@ -231,7 +231,8 @@ class HelmCommand:
         gone = re.compile(
             rf"^Error: uninstall: Release not loaded: {re.escape(name)}: release: not found$", re.MULTILINE
         )
-        command = ["uninstall", name, "--timeout", _duration(limit)]
+        # Only its debugging output says why Helm could not delete something.
+        command = ["uninstall", name, "--debug", "--timeout", _duration(limit)]
         await self._act(command, namespace, name, limit=limit, fine=gone, acting_as=acting_as, withheld=withheld)
 
     async def _act(

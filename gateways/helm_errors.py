@@ -7,6 +7,7 @@ Helm's own words.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +43,9 @@ _RENDER = (
     r"execution error at \(|(?:^|: )template: \S+/|parse error at \(|YAML parse error|error converting YAML"
     r"|failed to parse|chart requires kubeVersion|error calling "
 )
+
+_UNDELETED = re.compile(r"\[debug\] uninstall: Failed to delete release: \[(.*)\]")
+"""Why an uninstall failed: its error names the release alone."""
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -80,8 +84,11 @@ def _said(stderr: str) -> str:
     """Helm's error without warnings, progress and the words every error begins with."""
     lines = [line for line in stderr.splitlines() if line.strip() and not re.match(r"WARNING|W\d{4} |coalesce", line)]
     start = next((index for index, line in enumerate(lines) if line.startswith("Error:")), 0)
-    kept = [line for line in lines[start:] if not line.startswith("Use --debug flag")]
+    said = itertools.takewhile(lambda line: " [debug] " not in line, lines[start:])
+    kept = [line for line in said if not line.startswith("Use --debug flag")]
     text = "\n".join(kept).removeprefix("Error: ")
+    if text.startswith("failed to delete release: ") and (why := _UNDELETED.search(stderr)):
+        text = f"{text.rstrip()}: {why[1]}"
     return re.sub(r"^(?:UPGRADE|INSTALLATION|ROLLBACK) FAILED: ", "", text).strip() or "it gave no reason"
 
 
@@ -178,6 +185,12 @@ _RULES: tuple[tuple[str, Callable[[str, str], InnkeeperError]], ...] = (
     (
         r"[Kk]ubernetes cluster unreachable|etcdserver: |the server is currently unable|too many requests",
         lambda text, where: Unreachable(f"Helm could not reach the cluster: {text}", object=where),
+    ),
+    (
+        r"^failed to delete release: \S+$",
+        lambda text, where: Pending(
+            f"Helm did not get everything deleted, and does not say why: {text}", object=where, fix="it is tried again"
+        ),
     ),
     (
         r"timed out waiting for the condition|has been cancelled|context canceled",

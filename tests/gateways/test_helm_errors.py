@@ -133,6 +133,39 @@ def test_warnings_and_progress_are_left_out() -> None:
     assert error.cause.object == "Release inn-acme/acme"
 
 
+UNDONE = (
+    'client.go:486: 2026-11-24 22:32:43 [debug] Starting delete for "web" Service\n'
+    "uninstall.go:124: 2026-11-24 22:32:43 [debug] uninstall: Failed to delete release: [{why}]\n"
+    "Error: failed to delete release: acme\n"
+    "helm.go:86: 2026-11-24 22:32:43 [debug] failed to delete release: acme\n"
+    "helm.sh/helm/v3/pkg/action.(*Uninstall).Run\n\thelm.sh/helm/v3/pkg/action/uninstall.go:125\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("why", "kind"),
+    [
+        (
+            'Delete "https://h/web": read tcp 127.0.0.1:43146->127.0.0.1:43083: read: connection reset by peer',
+            Unreachable,
+        ),
+        ('Delete "https://h/web": EOF Delete "https://h/db": EOF', Unreachable),
+        ('services "web" is forbidden: User "bob" cannot delete resource "services"', Forbidden),
+        ("admission webhook said no", ReleaseFailed),
+    ],
+)
+def test_an_uninstall_that_could_not_delete_all_is_told_by_the_reasons_alone(
+    why: str, kind: type[InnkeeperError]
+) -> None:
+    error = failure(UNDONE.format(why=why), code=1, release="inn-acme/acme", chart=None, secrets=())
+    assert type(error) is kind
+    assert error.cause.message.endswith(f"failed to delete release: acme: {why}")
+
+
+def test_an_uninstall_that_does_not_say_why_is_tried_again() -> None:
+    assert type(told("failed to delete release: acme")) is Pending
+
+
 def test_a_helm_without_a_word_is_said_to_have_given_no_reason() -> None:
     assert told("").cause.message == "Helm: it gave no reason"
 
