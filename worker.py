@@ -89,6 +89,7 @@ def activities(
         checks.check,
         records.claim,
         records.known,
+        records.claimed,
         records.finish,
         namespaces.prepare,
         namespaces.undo_prepare,

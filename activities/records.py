@@ -7,7 +7,7 @@ from temporalio import activity
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import BadInput, Permanent, Superseded, Transient
 from ..model.instance import Instance
-from ..model.messages import Outcome, Request
+from ..model.messages import OperationRecord, Outcome, Request
 from ..model.ports import Claimed, ClaimRequest, Database, Ending
 
 
@@ -35,11 +35,20 @@ class Records:
     @activity.defn(name="known")
     async def known(self, request: Request) -> bool:
         """Whether the operation that this request id names has ended: nothing is to be done for it any more."""
+        record = await self._record(request)
+        return record is not None and record.outcome is not Outcome.RUNNING
+
+    @activity.defn(name="claimed")
+    async def claimed(self, request: Request) -> bool:
+        """Whether this very request has claimed the instance, be it that its workflow knows nothing of that."""
+        record = await self._record(request)
+        return record is not None and record.digest == request.digest
+
+    async def _record(self, request: Request) -> OperationRecord | None:
         try:
-            record = await self._database.operation(request.request_id)
+            return await self._database.operation(request.request_id)
         except Permanent as refusal:
             raise _insisting(refusal) from None
-        return record is not None and record.outcome is not Outcome.RUNNING
 
     @activity.defn(name="finish")
     async def finish(self, ending: Ending) -> Instance:

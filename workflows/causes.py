@@ -10,6 +10,7 @@ from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 with workflow.unsafe.imports_passed_through():
     from ..model.errors import Cause
+    from ..model.messages import OperationResult
 
 
 def application_error(error: BaseException) -> ApplicationError | None:
@@ -47,3 +48,9 @@ def cause_of(error: BaseException, step: str) -> Cause:
         message=f"{step}: not done in time" if late else f"{step}: {found.message if found else error}",
         fix="look at the workers: is one running, and does it reach every part?" if late else "",
     )
+
+
+def failure_of(result: OperationResult) -> ApplicationError:
+    """What an operation raises whose end is not a good one."""
+    message = result.cause.message if result.cause else f"{result.kind} ended {result.outcome}"
+    return ApplicationError(message, result, type="OperationFailed", non_retryable=True)

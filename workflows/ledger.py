@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
+    from ..activities.namespaces import Namespaces
     from ..model.catalog import Deadlines
     from ..model.endings import NOTHING_OF_OURS
     from ..model.errors import Cause
@@ -88,3 +89,10 @@ class Ledger:
             self._journal.say(entry.step, StepState.UNDONE)
             self.ready = undone if isinstance(undone, Ready) else self.ready
         return None
+
+    async def survey(self, work: Work) -> list[str]:
+        """What this operation made that is still there, object by object, or that this cannot be told."""
+        try:
+            return await calls.attempt("survey", Namespaces.survey, work, within=60)
+        except ActivityError as error:
+            return [f"what else is there could not be listed: {causes.cause_of(error, 'survey').message}"]

@@ -18,7 +18,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
-    from ..activities.namespaces import Namespaces
     from ..activities.records import Records
     from ..activities.workloads import Workloads
     from ..model.catalog import Deadlines
@@ -242,14 +241,25 @@ class Saga:
     async def _end(self, error: BaseException | None) -> ApplicationError | None:
         """Bring the operation to its end; what it is to raise, None where it ended well."""
         failure: ApplicationError | None = None
+        if error is not None and self._work is None and causes.is_cancelled(error):
+            error = await self._reclaim(error)
         if isinstance(error, _Known):
             self._outcome = self.result.outcome
             if self._outcome is not Outcome.DONE:
-                failure = _failure(self.result)
+                failure = causes.failure_of(self.result)
         elif error is not None:
             failure = await self._end_badly(error)
         await self.succession.hand_over()
         return failure
+
+    async def _reclaim(self, error: BaseException) -> BaseException:
+        """Take up a claim that this history does not hold: the task that made it was lost, or refused by Temporal."""
+        if await calls.quick("claimed", Records.claimed, self.request, instance=self.request.instance):
+            try:
+                await self._claim()
+            except _Known as known:
+                return known
+        return error
 
     async def _end_badly(self, error: BaseException) -> ApplicationError:
         step = self.journal.step
@@ -268,25 +278,18 @@ class Saga:
         begun = set() if nothing_of_ours else {event.step for event in self.journal.events}
         standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
-            left = [*left, *standing, *await self._survey()]
+            left = [*left, *standing, *await self._ledger.survey(self.work)]
         undone = Undone(cause=cause, cancelled=cancelled, left=left)
         end = end_of(undone, self.work, self.former)
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
         except FailureError as late:
             return self._superseded(causes.cause_of(late, "record"))
-        return _failure(self.result)
+        return causes.failure_of(self.result)
 
     def _superseded(self, cause: Cause) -> ApplicationError:
         self._outcome = Outcome.SUPERSEDED
-        return _failure(self._result_now(Status.ERROR, cause))
-
-    async def _survey(self) -> list[str]:
-        """What this operation made that is still there, object by object, or that this cannot be told."""
-        try:
-            return await calls.attempt("survey", Namespaces.survey, self.work, within=60)
-        except ActivityError as error:
-            return [f"what else is there could not be listed: {causes.cause_of(error, 'survey').message}"]
+        return causes.failure_of(self._result_now(Status.ERROR, cause))
 
     # Single steps
 
@@ -393,8 +396,3 @@ class Saga:
         if step != "record":
             self.journal.say(step, StepState.DONE)
         return done
-
-
-def _failure(result: OperationResult) -> ApplicationError:
-    message = result.cause.message if result.cause else f"{result.kind} ended {result.outcome}"
-    return ApplicationError(message, result, type="OperationFailed", non_retryable=True)

@@ -1,0 +1,67 @@
+"""A worker dies between the claim and its first word to Temporal, and the operation is cancelled meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from asking import ask
+from following import failed
+from in_memory import World
+from proxy import Proxy
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from innkeeper.client import OperationHandle
+from innkeeper.model.instance import Kind, Status
+from innkeeper.model.messages import TASK_QUEUE, Outcome
+from innkeeper.worker import compose
+
+
+@contextlib.asynccontextmanager
+async def doomed(world: World) -> AsyncIterator[Proxy]:
+    """A worker that is cut off from Temporal for ever as soon as the proxy refuses."""
+    proxy = Proxy.to(world.client.service_client.config.target_host)
+    await proxy.accept()
+    client = await Client.connect(proxy.address, data_converter=pydantic_data_converter)
+    worker = compose(client, world.steps(), task_queue=TASK_QUEUE)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield proxy
+    finally:
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(60):
+                await worker.shutdown()
+                await running
+
+
+@pytest.mark.parametrize(("kind", "after"), [(Kind.PROVISION, Status.ERROR), (Kind.STOP, Status.RUNNING)])
+async def test_what_was_claimed_by_a_dead_worker_is_given_back_when_it_was_cancelled_since(
+    idle_world: World, kind: Kind, after: Status
+) -> None:
+    world, name = idle_world, f"unheard-{kind.value}"
+    async with world.worker():
+        await world.provisioned(f"warm-{kind.value}")
+        if kind is not Kind.PROVISION:
+            await world.provisioned(name)
+    async with doomed(world) as proxy:
+        hang = world.faults.hang(f"{name} claim db.claim", when="after")
+        handle: OperationHandle
+        if kind is Kind.PROVISION:
+            handle = await world.innkeeper.provision(name, tenant="t1", plan="starter")
+        else:
+            handle = await ask(world.client, kind, name)
+        async with asyncio.timeout(30):
+            await hang.reached.wait()
+        await proxy.refuse()
+        await handle.cancel()
+        async with world.worker():
+            result = await failed(handle)
+        hang.release()
+    row = await world.row(name)
+    assert (result.outcome, result.status, row.status, row.settled) == (Outcome.CANCELLED, after, after, after)
+    record = await world.database.operation(result.request_id)
+    assert record is not None
+    assert record.outcome is Outcome.CANCELLED
