@@ -12,6 +12,8 @@ from .messages import Outcome, Work
 NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
 """Codes of causes which say that there is nothing of the operation's to take back: `NotOurs` is the namespace's."""
 
+_UNSURE = "ask for a repair or an uninstall: what an operation before this one left may still be there"
+
 _TAKES_AWAY = frozenset({Kind.UNINSTALL, Kind.PURGE})
 
 
@@ -23,6 +25,8 @@ class Undone(NamedTuple):
     """Somebody asked for it: nothing failed."""
     left: Sequence[str]
     """What stands although it should not, for people; empty where all was taken back."""
+    unsure: bool = False
+    """The claim met what a lost operation left, and nothing has found the instance as it was before that."""
 
 
 class End(NamedTuple):
@@ -49,8 +53,9 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
     # An upgrade that was taken back has been found ready again; other operations' failures say that something is
     # wrong with the instance itself.
     as_before = undone.cancelled or (work.kind is Kind.UPGRADE and undone.cause.code not in NOTHING_OF_OURS)
-    status = former if former is not None and as_before else Status.ERROR
-    return End(status, outcome, undone.cause, work.former_plan if _ran_before(work) else None)
+    status = former if former is not None and as_before and not undone.unsure else Status.ERROR
+    cause = undone.cause if undone.cause.fix or not undone.unsure else undone.cause.model_copy(update={"fix": _UNSURE})
+    return End(status, outcome, cause, work.former_plan if _ran_before(work) else None)
 
 
 def _ran_before(work: Work) -> bool:

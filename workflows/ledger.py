@@ -9,6 +9,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from ..activities.namespaces import Namespaces
+    from ..activities.workloads import Workloads
     from ..model.catalog import Deadlines
     from ..model.endings import NOTHING_OF_OURS
     from ..model.errors import Cause
@@ -35,6 +36,8 @@ class Ledger:
     def __init__(self, journal: Journal, parking: Parking) -> None:
         self.ready: Ready | None = None
         """What an undo found to run, None while none looked."""
+        self.sure = False
+        """An undo has seen the instance to be as its row said: all that ran is ready, or no pod is left."""
         self._journal = journal
         self._parking = parking
         self._entries: list[Undo] = []
@@ -88,6 +91,7 @@ class Ledger:
         else:
             self._journal.say(entry.step, StepState.UNDONE)
             self.ready = undone if isinstance(undone, Ready) else self.ready
+            self.sure = self.sure or entry.settles or entry.activity == Workloads.halt
         return None
 
     async def survey(self, work: Work) -> list[str]:

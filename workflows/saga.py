@@ -279,7 +279,8 @@ class Saga:
         standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._ledger.survey(self.work)]
-        undone = Undone(cause=cause, cancelled=cancelled, left=left)
+        unsure = self.found is not self.former and not self._ledger.sure
+        undone = Undone(cause=cause, cancelled=cancelled, left=left, unsure=unsure)
         end = end_of(undone, self.work, self.former)
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)

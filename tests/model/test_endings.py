@@ -21,10 +21,11 @@ def end(
     cause: Cause = CAUSE,
     cancelled: bool = False,
     left: tuple[str, ...] = (),
+    unsure: bool = False,
     former: Status | None = Status.STOPPED,
     **told: Any,
 ) -> End:
-    return end_of(Undone(cause, cancelled, left), work(kind=kind, former_plan="small", **told), former)
+    return end_of(Undone(cause, cancelled, left, unsure), work(kind=kind, former_plan="small", **told), former)
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -56,6 +57,21 @@ def test_leftovers_without_end_are_cut() -> None:
 def test_a_cancelled_operation_leaves_the_status_of_before(kind: Kind, former: Status) -> None:
     told = end(kind, cancelled=True, former=former)
     assert told[:3] == (former, Outcome.CANCELLED, CAUSE)
+
+
+@pytest.mark.parametrize("former", [Status.RUNNING, Status.STOPPED, Status.UNINSTALLED])
+def test_what_a_lost_operation_left_is_no_status_of_before(former: Status) -> None:
+    fixed = end(Kind.REPAIR, cancelled=True, former=former, unsure=True)
+    assert fixed[:3] == (Status.ERROR, Outcome.CANCELLED, CAUSE)
+    told = end(Kind.REPAIR, cancelled=True, former=former, unsure=True, cause=CAUSE.model_copy(update={"fix": ""}))
+    assert told.cause == CAUSE.model_copy(
+        update={"fix": "ask for a repair or an uninstall: what an operation before this one left may still be there"}
+    )
+
+
+def test_a_cause_without_a_fix_stays_so_where_nothing_was_lost() -> None:
+    bare = CAUSE.model_copy(update={"fix": ""})
+    assert end(cancelled=True, cause=bare).cause == bare
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
