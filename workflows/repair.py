@@ -45,6 +45,7 @@ class Repair(Operation):
 
 async def _bring_up(saga: Saga) -> None:
     time = saga.deadlines
+    saga.settles()
     saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
     if saga.work.former_revision is None or saga.upgrade_pending or repair.changes_release(saga.found):
         await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)

@@ -68,3 +68,13 @@ async def test_what_a_lost_provision_installed_is_not_called_uninstalled_when_th
     await lost(world, Kind.PROVISION, "half-made", "release helm.upgrade")
     ended = await cancelled(world, Kind.PROVISION, "half-made", "ready *")
     assert (ended.outcome, (await world.row("half-made")).status) == (Outcome.CANCELLED, Status.ERROR)
+
+
+async def test_a_cancelled_repair_says_that_it_runs_only_where_it_was_found_ready(world: World) -> None:
+    for name in ("mended", "unwell"):
+        await world.provisioned(name)
+    await world.spoil("unwell", "crash")
+    well, ill = [await cancelled(world, Kind.REPAIR, name, "ready *") for name in ("mended", "unwell")]
+    assert (well.outcome, well.status) == (Outcome.CANCELLED, Status.RUNNING)
+    assert (ill.outcome, ill.status) == (Outcome.LEFT_BEHIND, Status.ERROR)
+    assert [each.question for each in ill.decisions] == ["undo-settle-1"]
