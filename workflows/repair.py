@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
 from .operation import Operation
 from .purge import delete_all
 from .saga import Saga
+from .stop import hold_stopped
 from .uninstall import take_down
 
 
@@ -30,7 +31,7 @@ class Repair(Operation):
             goal = repair.goal(saga.found, saga.former)
             match goal:
                 case Status.STOPPED:
-                    await _hold_stopped(saga)
+                    await hold_stopped(saga)
                 case Status.UNINSTALLED:
                     await take_down(saga)
                 case Status.PURGED:
@@ -52,11 +53,3 @@ async def _bring_up(saga: Saga) -> None:
     # What this brings back belongs there: it is not taken away again, whatever comes after it.
     await saga.wait_for("restore", Releases.restore, within=time.release)
     saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))
-
-
-async def _hold_stopped(saga: Saga) -> None:
-    time = saga.deadlines
-    held = await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
-    saga.upgrade_pending = saga.upgrade_pending or held is False
-    await saga.wait_for("gone", Workloads.gone, within=time.gone)
-    saga.point_of_no_return()

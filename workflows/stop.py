@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.messages import OperationResult, Request
 
 from .operation import Operation
+from .saga import Saga
 
 
 @workflow.defn(name="Stop")
@@ -30,3 +31,12 @@ class Stop(Operation):
             # Where there is no release nothing can be brought back: the next start makes it anew.
             await saga.record(Status.STOPPED, upgrade_pending=held is False)
         return self.saga.result
+
+
+async def hold_stopped(saga: Saga) -> None:
+    """What is to be stopped has no pod, whatever runs of it; that is not taken back."""
+    time = saga.deadlines
+    held = await saga.step("scale-down", Workloads.scale_down, within=time.prepare)
+    saga.upgrade_pending = saga.upgrade_pending or held is False
+    await saga.wait_for("gone", Workloads.gone, within=time.gone)
+    saga.point_of_no_return()

@@ -13,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
 from .operation import Operation
 from .shield import uninterrupted
+from .stop import hold_stopped
 
 CLAIM_IS_KEPT = "claim-is-kept"
 MOMENT = 0.001
@@ -30,6 +31,10 @@ class Upgrade(Operation):
             await saga.check()
             await saga.claim()
             if saga.came_from(Status.STOPPED):
+                saga.upgrade_pending = True
+                if saga.found is not Status.STOPPED:
+                    # A start that was lost may have brought pods up, and the row is to say that none runs.
+                    await hold_stopped(saga)
                 saga.point_of_no_return()
                 if workflow.patched(CLAIM_IS_KEPT):
                     # The claim is in the history before the end is written: were the workflow's last task refused for a

@@ -78,3 +78,15 @@ async def test_a_cancelled_repair_says_that_it_runs_only_where_it_was_found_read
     assert (well.outcome, well.status) == (Outcome.CANCELLED, Status.RUNNING)
     assert (ill.outcome, ill.status) == (Outcome.LEFT_BEHIND, Status.ERROR)
     assert [each.question for each in ill.decisions] == ["undo-settle-1"]
+
+
+async def test_an_upgrade_after_a_lost_start_stops_what_that_brought_up(world: World) -> None:
+    await world.provisioned("up-half")
+    await (await world.innkeeper.stop("up-half")).result()
+    await lost(world, Kind.START, "up-half", "scale-up cluster.patch")
+    await (await begin(world, Kind.UPGRADE, "up-half")).result()
+    await agree(world, "up-half", Status.STOPPED)
+    assert (await world.row("up-half")).upgrade_pending
+    await (await world.innkeeper.start("up-half")).result()
+    await agree(world, "up-half", Status.RUNNING)
+    assert (await world.replicas("up-half"))["up-half-web"] == 3
