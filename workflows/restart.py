@@ -26,7 +26,9 @@ class Restart(Operation):
         async with self.saga as saga:
             await saga.claim()
             saga.settles()
-            if saga.upgrade_pending or not saga.came_from(Status.RUNNING):
+            # A stop that was lost may have come as far as it would.
+            halted = saga.found is Status.STOPPING or not saga.came_from(Status.RUNNING)
+            if saga.upgrade_pending or halted:
                 await bring_up(saga)
             time = saga.deadlines
             held = await saga.step("roll", Workloads.roll, undo=Workloads.roll_back, within=time.prepare)

@@ -90,3 +90,12 @@ async def test_an_upgrade_after_a_lost_start_stops_what_that_brought_up(world: W
     await (await world.innkeeper.start("up-half")).result()
     await agree(world, "up-half", Status.RUNNING)
     assert (await world.replicas("up-half"))["up-half-web"] == 3
+
+
+async def test_a_restart_after_a_lost_stop_brings_back_what_ran(world: World) -> None:
+    await world.provisioned("half-stopped")
+    before = await world.replicas("half-stopped")
+    await lost(world, Kind.STOP, "half-stopped", "scale-down cluster.patch")
+    await (await ask(world.client, Kind.RESTART, "half-stopped")).result()
+    await agree(world, "half-stopped", Status.RUNNING)
+    assert await world.replicas("half-stopped") == before
