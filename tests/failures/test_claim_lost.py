@@ -65,3 +65,19 @@ async def test_what_was_claimed_by_a_dead_worker_is_given_back_when_it_was_cance
     record = await world.database.operation(result.request_id)
     assert record is not None
     assert record.outcome is Outcome.CANCELLED
+
+
+async def test_what_had_ended_in_a_task_that_temporal_refused_for_a_cancellation_has_its_outcome(world: World) -> None:
+    await world.provisioned("purged-since")
+    for kind in (Kind.UNINSTALL, Kind.PURGE):
+        await (await ask(world.client, kind, "purged-since")).result()
+    # A repair of what is purged claims and ends in one and the same task.
+    hang = world.faults.hang("db.finish", when="after")
+    handle = await ask(world.client, Kind.REPAIR, "purged-since")
+    async with asyncio.timeout(30):
+        await hang.reached.wait()
+    await handle.cancel()
+    await asyncio.sleep(0.3)
+    hang.release()
+    result = await handle.result()
+    assert (result.outcome, (await world.row("purged-since")).status) == (Outcome.DONE, Status.PURGED)
