@@ -117,7 +117,9 @@ def failure(stderr: str, *, code: int, release: str, chart: str | None, secrets:
     for pattern, make in _RULES:
         if re.search(pattern, text):
             return make(text, where)
-    if chart is not None and (error := _of_chart(text, chart)):
+    # What a template's `lookup` met is the cluster's, and no fault of the chart.
+    of_cluster = "error calling lookup: " in text and re.search(_NETWORK, text)
+    if chart is not None and not of_cluster and (error := _of_chart(text, chart)):
         return error
     if re.search(_NETWORK, text):
         return Unreachable(f"Helm could not reach the cluster: {text}", object=where)

@@ -40,6 +40,8 @@ SAID = {
     'UPGRADE FAILED: Patch "https://127.0.0.1:1/api": read tcp 127.0.0.1:1: connection reset by peer': Unreachable,
     'uninstall: Failed to purge the release: Delete "https://127.0.0.1:1/api": unexpected EOF': Unreachable,
     'UPGRADE FAILED: Get "https://h/api": context deadline exceeded': Unreachable,
+    'UPGRADE FAILED: template: room/a.yaml:3:8: executing "room/a.yaml" at <lookup "v1" "Secret" "x" "y">: error '
+    'calling lookup: Get "https://h/api": dial tcp 127.0.0.1:1: connect: connection refused': Unreachable,
     "UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred:\n\t* timed out waiting for the condition": Pending,
     'UPGRADE FAILED: release acme failed, and has been cancelled: "context canceled"': Pending,
     "UPGRADE FAILED: pre-upgrade hooks failed: 1 error:\n\t* job x failed: BackoffLimitExceeded": ReleaseFailed,
