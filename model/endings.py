@@ -37,6 +37,8 @@ class End(NamedTuple):
     cause: Cause
     plan: str | None
     """The plan that the instance goes back to; None: the row's stays."""
+    upgrade_pending: bool = False
+    """What is released may not be the row's plan."""
 
 
 def end_of(undone: Undone, work: Work, former: Status | None) -> End:
@@ -48,7 +50,8 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
         former: the instance's settled status before it, None where it made the instance.
     """
     if undone.left:
-        return End(Status.ERROR, Outcome.LEFT_BEHIND, _with_leftovers(undone.cause, undone.left, work.kind), None)
+        cause = _with_leftovers(undone.cause, undone.left, work.kind)
+        return End(Status.ERROR, Outcome.LEFT_BEHIND, cause, None, _ran_before(work))
     outcome = Outcome.CANCELLED if undone.cancelled else Outcome.UNDONE
     # An upgrade that was taken back has been found ready again; other operations' failures say that something is
     # wrong with the instance itself.

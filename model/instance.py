@@ -98,7 +98,8 @@ class Instance(BaseModel):
     plan: str
     """The plan that is wanted; with `upgrade_pending`, what runs next rather than what ran last."""
     upgrade_pending: bool = False
-    """The instance was upgraded while it was stopped: the next start brings the release to the plan."""
+    """The instance was upgraded while it was stopped, or what it went back to is not known: the next start brings the
+    release to the plan."""
     cluster: str = "default"
     namespace: str
     release: str

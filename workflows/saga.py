@@ -280,8 +280,8 @@ class Saga:
         if left or standing:
             left = [*left, *standing, *await self._ledger.survey(self.work)]
         unsure = self.found is not self.former and not self._ledger.sure
-        undone = Undone(cause=cause, cancelled=cancelled, left=left, unsure=unsure)
-        end = end_of(undone, self.work, self.former)
+        end = end_of(Undone(cause, cancelled, left, unsure), self.work, self.former)
+        self.upgrade_pending = self.upgrade_pending or end.upgrade_pending
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)
         except FailureError as late:

@@ -43,6 +43,17 @@ def test_what_is_left_behind_is_an_error_that_names_all_of_it(kind: Kind, cancel
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "former_revision", "pending"),
+    [(Kind.UPGRADE, 3, True), (Kind.PROVISION, 3, True), (Kind.PROVISION, None, False), (Kind.START, 3, False)],
+)
+def test_where_something_is_left_of_another_plan_that_plan_still_waits(
+    kind: Kind, former_revision: int | None, pending: bool
+) -> None:
+    assert end(kind, left=("prepare",), former_revision=former_revision).upgrade_pending is pending
+    assert not end(kind, former_revision=former_revision).upgrade_pending
+
+
 def test_leftovers_have_a_fix_although_the_cause_has_none() -> None:
     told = end(cause=CAUSE.model_copy(update={"fix": ""}), left=("a pod",)).cause
     assert told.fix == "ask for a repair or an uninstall"

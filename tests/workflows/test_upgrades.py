@@ -13,6 +13,8 @@ from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import OperationResult, Outcome
 from innkeeper.model.ports import Ref
 
+from .agreement import agree
+
 
 async def upgraded(world: World, name: str, plan: str | None = None) -> OperationResult:
     return await (await ask(world.client, Kind.UPGRADE, name, plan=plan)).result()
@@ -188,3 +190,19 @@ async def test_an_upgrade_of_an_instance_in_error_brings_up_what_the_plan_says(w
     row = await world.row("up-error")
     assert (result.outcome, row.status, row.plan, row.cause) == (Outcome.DONE, Status.RUNNING, "crowded", None)
     assert (await world.replicas("up-error"))["up-error-web"] == 3
+
+
+async def test_what_starts_after_an_upgrade_that_was_not_wholly_taken_back_is_the_plan_that_the_row_names(
+    world: World,
+) -> None:
+    await (await world.innkeeper.provision("half-back", tenant="t1", plan="prompt")).result()
+    world.faults.fail("half-back release helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    world.faults.fail("half-back undo-prepare *", Forbidden("patching is forbidden"), times=None)
+    ended = await failed(await ask(world.client, Kind.UPGRADE, "half-back", plan="prompt-more"))
+    assert ended.outcome is Outcome.LEFT_BEHIND
+    world.faults.clear()
+    await (await ask(world.client, Kind.START, "half-back")).result()
+    await agree(world, "half-back", Status.RUNNING)
+    row = await world.row("half-back")
+    assert (row.plan, row.upgrade_pending) == ("prompt-more", False)
+    assert (await world.replicas("half-back"))["half-back-web"] == 3
