@@ -1,4 +1,4 @@
-"""More ways in which an operation can go: it is cancelled while its end is being written, which is too late."""
+"""More ways in which an operation can go: it is cancelled, mostly too late, or comes after one that was lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from innkeeper.client import OperationHandle
 from innkeeper.model.instance import Kind
 
 from .conftest import World
-from .scenarios import SCENARIOS, over, provision, scenario, stop_done
+from .scenarios import SCENARIOS, lost, over, provision, scenario, stop_done
 
 __all__ = ["SCENARIOS"]
 
@@ -36,3 +36,29 @@ async def provision_cancelled_too_late(world: World, name: str) -> str:
 async def stopped_upgrade_cancelled_too_late(world: World, name: str) -> str:
     await stop_done(world, name)
     return await cancelled_too_late(world, ask(world.client, Kind.UPGRADE, name, plan="crowded"))
+
+
+@scenario
+async def purged_repair_cancelled_too_late(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    for kind in (Kind.UNINSTALL, Kind.PURGE):
+        await over(await ask(world.client, kind, name))
+    return await cancelled_too_late(world, ask(world.client, Kind.REPAIR, name))
+
+
+@scenario
+async def repair_cancelled(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    hang = world.faults.hang(f"{name} ready *")
+    handle = await ask(world.client, Kind.REPAIR, name)
+    async with asyncio.timeout(20):
+        await hang.reached.wait()
+    await handle.cancel()
+    return await over(handle)
+
+
+@scenario
+async def stopped_upgrade_after_a_lost_start(world: World, name: str) -> str:
+    await stop_done(world, name)
+    await lost(world, Kind.START, name, "cluster.patch")
+    return await over(await ask(world.client, Kind.UPGRADE, name, plan="crowded"))
