@@ -232,6 +232,8 @@ def _undo_refused(world: World, kind: Kind) -> World:
         status="error",
         cause=True,
         plan=ANY,
+        # What an upgrade went back to is not known: the row's plan is still to be released.
+        pending=world.pending or kind is Kind.UPGRADE,
         operations=(*world.operations[:-1], f"{kind} left_behind"),
         asked="skip by deadline",
         release=ANY,
