@@ -17,6 +17,8 @@ from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
 
+_HELD = "remove what holds it, or the finalizers of it; nothing foreign is stripped"
+
 
 class Namespaces:
     """Makes, undoes and purges namespaces."""
@@ -111,13 +113,17 @@ class Namespaces:
         level included. Copied Secrets go, generated ones are data and stay.
 
         Raises:
-            Permanent: the former plan is in the catalog no more, so that what it asks for cannot be told.
+            Permanent: the former plan is in the catalog no more, so that what it asks for cannot be told; or something
+                holds the namespace that was deleted, named object by object.
         """
         found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None or not marks.is_ours(found, work.instance, work.tenant):
             return
         if found["metadata"].get("deletionTimestamp"):
-            return  # It goes with all that is in it, and nothing can be made in it any more.
+            # It goes with all that is in it, and nothing can be made in it any more.
+            if marks.created_by(found) == work.request_id:
+                await self._see_it_go(work, found)
+            return
         for version, kind in surroundings.KINDS:
             for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
                 meta = item["metadata"]
@@ -132,6 +138,27 @@ class Namespaces:
                 await self._surround(before, former)
         elif not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
+            await self._see_it_go(work, found)
+
+    async def _see_it_go(self, work: Work, found: Manifest) -> None:
+        """Wait until the namespace that was read is gone; waiting longer than this attempt would not help."""
+        held = await self._held(work, found)
+        if held is not None:
+            raise Permanent(held, code="NamespaceHeld", object=f"Namespace {work.namespace}", fix=_HELD)
+
+    async def _held(self, work: Work, found: Manifest) -> str | None:
+        """Wait until the namespace that was read is gone; None, or what holds it at the end of the attempt."""
+        ref, uid = Ref("v1", "Namespace", work.namespace), found["metadata"]["uid"]
+
+        async def gone() -> bool:
+            now = await self._cluster.get(ref)
+            return now is None or now["metadata"]["uid"] != uid
+
+        if await until(gone, at_most=patience()):
+            return None
+        held_by = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace)]
+        held = ", ".join(held_by[:10]) or "nothing listed"
+        return f"Namespace {work.namespace} is still being deleted; it holds {held}"
 
     def _former(self, work: Work) -> Plan:
         former = self._catalog.plans.get(work.former_plan or "")
@@ -172,21 +199,10 @@ class Namespaces:
         if found is None:
             return
         marks.demand_ours(found, work.instance, work.tenant)
-        uid = found["metadata"]["uid"]
-        await self._cluster.delete(ref, uid=uid)
-
-        async def gone() -> bool:
-            now = await self._cluster.get(ref)
-            return now is None or now["metadata"]["uid"] != uid
-
-        if not await until(gone, at_most=patience()):
-            held_by = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace)]
-            held = ", ".join(held_by[:10]) or "nothing listed"
-            raise Pending(
-                f"Namespace {work.namespace} is still being deleted; it holds {held}",
-                object=f"Namespace {work.namespace}",
-                fix="remove what holds it, or the finalizers of it; nothing foreign is stripped",
-            )
+        await self._cluster.delete(ref, uid=found["metadata"]["uid"])
+        held = await self._held(work, found)
+        if held is not None:
+            raise Pending(held, object=f"Namespace {work.namespace}", fix=_HELD)
 
 
 def _keeping_maker(manifest: Manifest, found: Manifest) -> Manifest:

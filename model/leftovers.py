@@ -11,6 +11,9 @@ from .messages import Work
 from .ports import Manifest, Ref
 from .revision import STORAGE_TYPE
 
+RELEASE_NAME = "meta.helm.sh/release-name"
+HOOK = "helm.sh/hook"
+
 MOST_NAMED = 20
 """Objects that are named; the rest is counted."""
 
@@ -22,7 +25,8 @@ def leftovers(objects: Sequence[Manifest], work: Work) -> list[str]:
     """The objects that tell a person what is left, in words.
 
     Left out is what stays on purpose (data, except where it was to be purged; what another operation put around the
-    release), what follows from an object that is named (pods of a workload), and Helm's own storage.
+    release), what somebody else put there, what follows from an object that is named (pods of a workload), and Helm's
+    own storage.
     """
     there = {item["metadata"].get("uid") for item in objects}
     told = [str(Ref.to(item)) for item in objects if _is_left(item, work) and not _follows(item, there)]
@@ -42,4 +46,12 @@ def _is_left(item: Manifest, work: Work) -> bool:
         return True
     if item["kind"] == "PersistentVolumeClaim" or is_kept(item) or marks.DATA in (meta.get("labels") or {}):
         return False
-    return not marks.is_ours(item, work.instance, work.tenant) or marks.created_by(item) == work.request_id
+    if marks.is_ours(item, work.instance, work.tenant):
+        return marks.created_by(item) == work.request_id
+    return _is_of_release(item, work) or bool(meta.get("ownerReferences"))
+
+
+def _is_of_release(item: Manifest, work: Work) -> bool:
+    """Whether Helm made the object: it writes its release's name on all but hooks, and those say that they are some."""
+    notes = item["metadata"].get("annotations") or {}
+    return notes.get(RELEASE_NAME) == work.release or HOOK in notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from innkeeper.model import surroundings
-from innkeeper.model.errors import AlreadyExists, Pending
+from innkeeper.model.errors import AlreadyExists, Pending, Permanent
 from innkeeper.model.ports import Ref
 
 from .conftest import Bench
@@ -41,4 +41,20 @@ async def test_what_holds_a_namespace_that_is_to_go_is_named(bench: Bench) -> No
     await bench.world.patch(Ref("v1", "ConfigMap", "held", "inn-acme"), {"metadata": {"finalizers": None}})
     await bench.attempt(bench.namespaces.delete)
     await bench.attempt(bench.namespaces.delete)
+    assert await bench.world.get(NAMESPACE) is None
+
+
+async def test_an_undo_waits_for_the_namespace_that_it_made_and_names_what_holds_it(bench: Bench) -> None:
+    await bench.remove(NAMESPACE)
+    await bench.attempt(bench.namespaces.prepare)
+    for secret in await bench.world.list_objects("v1", "Secret", namespace="inn-acme"):
+        await bench.remove(Ref.to(secret))
+    held = {"name": "held", "namespace": "inn-acme", "finalizers": ["example.com/hold"]}
+    await bench.world.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": held})
+    for _ in ("deleted now", "deleted before"):
+        with pytest.raises(Permanent, match="Namespace inn-acme is still being deleted; it holds ConfigMap") as caught:
+            await bench.attempt(bench.namespaces.undo_prepare, limit=0.4)
+        assert caught.value.cause.code == "NamespaceHeld"
+    await bench.world.patch(Ref("v1", "ConfigMap", "held", "inn-acme"), {"metadata": {"finalizers": None}})
+    await bench.attempt(bench.namespaces.undo_prepare)
     assert await bench.world.get(NAMESPACE) is None

@@ -39,6 +39,10 @@ def marked(kind: str, name: str, by: str, **labels: str) -> Manifest:
     return made(kind, name, meta={"labels": {**ours, **labels}, "annotations": {marks.CREATED_BY: by}})
 
 
+def released(kind: str, name: str, release: str = "acme") -> Manifest:
+    return made(kind, name, meta={"annotations": {"meta.helm.sh/release-name": release}})
+
+
 KEPT = {"annotations": {"helm.sh/resource-policy": "keep"}}
 
 ON_PURPOSE = [
@@ -51,14 +55,30 @@ ON_PURPOSE = [
     marked("ResourceQuota", "innkeeper", "r0"),
 ]
 
+SOMEBODY_ELSES = [
+    made("ConfigMap", "by-hand"),
+    released("ConfigMap", "of-another-release", "other"),
+    made("Pod", "debugging"),
+]
+
 
 @pytest.mark.parametrize("item", ON_PURPOSE, ids=lambda item: item["metadata"]["name"])
 def test_what_stays_on_purpose_is_not_named(item: Manifest) -> None:
     assert leftovers([item], work()) == []
 
 
+@pytest.mark.parametrize("item", SOMEBODY_ELSES, ids=lambda item: item["metadata"]["name"])
+def test_what_somebody_else_put_there_is_not_named(item: Manifest) -> None:
+    assert leftovers([item], work()) == []
+
+
+def test_what_a_hook_left_is_named() -> None:
+    hook = made("Job", "migrate", meta={"annotations": {"helm.sh/hook": "pre-upgrade"}})
+    assert leftovers([hook], work()) == ["Job inn-acme/migrate"]
+
+
 def test_a_pod_is_named_only_where_what_made_it_is_gone() -> None:
-    stateful, pod = made("StatefulSet", "db"), made("Pod", "db-0", owner="db")
+    stateful, pod = released("StatefulSet", "db"), made("Pod", "db-0", owner="db")
     assert leftovers([stateful, pod], work()) == ["StatefulSet inn-acme/db"]
     assert leftovers([pod], work()) == ["Pod inn-acme/db-0"]
 
@@ -78,6 +98,6 @@ def test_of_a_purge_data_is_named_too() -> None:
 
 
 def test_what_is_too_much_to_name_is_counted() -> None:
-    exactly = [made("Pod", f"p-{number}") for number in range(MOST_NAMED)]
+    exactly = [released("Service", f"p-{number}") for number in range(MOST_NAMED)]
     assert len(leftovers(exactly, work())) == MOST_NAMED
-    assert leftovers([*exactly, made("Pod", "last")], work())[-1] == "and 1 more objects"
+    assert leftovers([*exactly, released("Service", "last")], work())[-1] == "and 1 more objects"
