@@ -260,6 +260,8 @@ def test_a_namespace_with_a_customers_data_is_made_anew_only_where_that_is_asked
         (Kind.STOP, Status.RUNNING, Status.RUNNING, False, {Status.RUNNING, Status.STOPPED}),
         (Kind.PROVISION, None, None, False, {Status.RUNNING, Status.ERROR}),
         (Kind.REPAIR, Status.PURGING, Status.UNINSTALLED, False, {Status.PURGED, Status.UNINSTALLED}),
+        (Kind.REPAIR, Status.UPGRADING, Status.STOPPED, False, {Status.STOPPED}),
+        (Kind.REPAIR, Status.UPGRADING, Status.RUNNING, False, {Status.RUNNING}),
     ],
 )
 def test_an_operation_that_is_asked_to_stop_ends_as_it_began_or_as_it_was_asked(
