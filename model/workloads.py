@@ -52,7 +52,7 @@ def stop_patch(manifest: Manifest) -> Manifest | None:
             # In the same write, or the claims of the pods that go would go with them.
             change["persistentVolumeClaimRetentionPolicy"] = dict.fromkeys(retention(manifest), "Retain")
     elif kind in SUSPENDED:
-        was = bool(spec.get("suspend", False))
+        was = bool(spec.get("suspend"))
         stopped = was or _finished(manifest)
         change = {"suspend": True}
     else:

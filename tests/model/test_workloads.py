@@ -116,6 +116,26 @@ def test_a_missing_replica_count_is_the_one_that_kubernetes_means() -> None:
     assert merged(stopped, start_patch(stopped))["spec"]["replicas"] == 1
 
 
+@pytest.mark.parametrize(
+    ("policy", "written"),
+    [
+        ({"whenScaled": "Delete"}, {"whenScaled": "Retain"}),
+        ({"whenDeleted": "Retain", "whenScaled": "Delete"}, {"whenDeleted": "Retain", "whenScaled": "Retain"}),
+        ({"whenDeleted": "Delete", "whenScaled": "Retain"}, {"whenDeleted": "Retain", "whenScaled": "Retain"}),
+        ({"whenDeleted": "Retain", "whenScaled": "Retain"}, None),
+    ],
+)
+def test_a_stop_has_the_claims_stay_by_the_same_write_that_sends_the_pods_away(
+    policy: dict[str, str], written: dict[str, str] | None
+) -> None:
+    patch = stop_patch(made("StatefulSet", {"replicas": 3, "persistentVolumeClaimRetentionPolicy": policy}))
+    assert patch is not None
+    assert patch["spec"] == {
+        "replicas": 0,
+        **({} if written is None else {"persistentVolumeClaimRetentionPolicy": written}),
+    }
+
+
 def test_a_second_stop_never_overwrites_what_the_first_remembered() -> None:
     before = made("Deployment", {"replicas": 3})
     stopped = merged(before, stop_patch(before))
