@@ -110,9 +110,12 @@ def test_labels_that_are_not_helms_are_named(broken: dict[str, str | None]) -> N
         ("", "cannot be read"),
         ("not base64!", "cannot be read"),
         (as_helm_packs(b"{"), "cannot be read"),
-        (as_helm_packs(b"[]"), "it is not an object"),
+        (as_helm_packs(b"[]"), r"cannot be read: it is not an object\."),
         (as_helm_packs(b"\xff"), "cannot be read"),
-        (base64.b64encode(base64.b64encode(gzip.compress(b"{}" * 50)[:-12])).decode(), "it is cut off"),
+        (
+            base64.b64encode(base64.b64encode(gzip.compress(b"{}" * 50)[:-12])).decode(),
+            r"cannot be read: it is cut off\.",
+        ),
         (base64.b64encode(base64.b64encode(b"\x1f\x8bnonsense")).decode(), "cannot be read"),
         (pack({"manifest": "kind: [unclosed"}), "its manifest is not YAML"),
         (pack({"manifest": "just text"}), "no Kubernetes object"),
@@ -124,6 +127,15 @@ def test_a_broken_record_is_named_only_when_it_is_needed(packed: str, why: str) 
     with pytest.raises(Permanent, match=why) as refused:
         _ = found.manifest
     assert refused.value.cause.object == "Secret inn-acme/sh.helm.release.v1.acme.v2"
+
+
+def test_a_record_is_not_read_around_what_is_no_base64_in_it() -> None:
+    outer = pack(RECORD)
+    inner = base64.b64decode(outer)
+    torn = base64.b64encode(inner[:9] + b"!" + inner[9:]).decode()
+    for packed in (outer[:9] + "!" + outer[9:], torn):
+        with pytest.raises(Permanent, match="Helm's record of revision 2 cannot be read: "):
+            _ = Revision.of(secret(packed)).record
 
 
 def test_a_secret_without_data_is_a_broken_record() -> None:
