@@ -229,11 +229,8 @@ def _deployment(obj: Manifest, world: _World) -> Found:
     if newest is not None and _revision(newest) < _revision(obj):
         return "its new ReplicaSet is not seen yet"
     want, updated = _wanted_replicas(obj), _count(obj, "updatedReplicas")
-    found = None
-    if want and newest is not None:
-        found = _replica_failure(newest) or _first_failure(world.dependents(newest, "Pod"))
-    elif want:
-        found = _replica_failure(obj)
+    owner = newest or obj
+    found = (_replica_failure(owner) or _first_failure(world.dependents(owner, "Pod"))) if want else None
     if found:
         return found
     progressing = condition(obj, "Progressing")
