@@ -158,7 +158,7 @@ def _demand_json(value: Any, path: str) -> None:
         for index, item in enumerate(value):
             _demand_json(item, f"{path}{index}.")
     elif not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"{path.rstrip('.')} is a {type(value).__name__} ({value}): write it in quotes")
+        raise ValueError(f"{path.removesuffix('.')} is a {type(value).__name__} ({value}): write it in quotes")
 
 
 def _url_usable(url: str | None) -> str | None:
@@ -238,7 +238,7 @@ class Plan(_Part):
             raise ValueError(f"secret {name!r} is used and not listed under secrets")
         made = {secret.name: secret.generate for secret in self.secrets if isinstance(secret, Generated)}
         for item in self.secret_values:
-            if item.key not in made.get(item.secret, {item.key: 0}):
+            if item.key not in made.get(item.secret, [item.key]):
                 raise ValueError(f"secret_values: secret {item.secret!r} has no key {item.key!r}")
         # In this order a path comes right before those that lead through it, or name the same value again.
         paths = sorted(item.value.split(".") for item in self.secret_values)
@@ -274,7 +274,7 @@ def parse(document: object, *, folder: str, source: str = "catalog.yaml") -> Cat
     try:
         catalog = Catalog.model_validate(document)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        problems = error.errors()
         first = problems[0]
         path = ".".join(str(part) for part in first["loc"] if part not in _TAGS) or "(top level)"
         more = f" ({len(problems) - 1} more to mend)" if len(problems) > 1 else ""

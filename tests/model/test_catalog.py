@@ -17,6 +17,7 @@ from innkeeper.model.errors import BadInput
 CATALOG = Path(__file__).parents[2] / "catalog.yaml"
 FACTS = {key: f"<{key}>" for key in ("name", "tenant", "namespace", "release", "plan", "url")}
 MADE = [{"name": "made", "generate": {"password": 24}}]
+UNPINNED = "version is missing: an unpinned chart would change under running instances"
 
 
 def read(**plan: Any) -> Plan:
@@ -79,19 +80,24 @@ def test_a_chart_is_known_by_where_it_comes_from(chart: dict[str, str], label: s
 @pytest.mark.parametrize(
     ("chart", "said"),
     [
-        ({}, "exactly one of path, oci, repository (found: none)"),
-        ({"path": ""}, "exactly one of path, oci, repository (found: none)"),
-        ({"path": "a", "oci": "oci://a"}, "(found: path, oci)"),
+        ({}, "give exactly one of path, oci, repository (found: none)"),
+        ({"path": ""}, "give exactly one of path, oci, repository (found: none)"),
+        ({"path": "a", "oci": "oci://a"}, "give exactly one of path, oci, repository (found: path, oci)"),
         ({"oci": "https://a", "version": "1"}, "oci must start with oci://"),
-        ({"oci": "oci://a"}, "version is missing"),
-        ({"repository": "https://a", "name": "b"}, "version is missing"),
-        ({"repository": "https://a", "version": "1"}, "repository needs name"),
-        ({"path": "a", "name": "b"}, "name goes with repository"),
-        ({"path": "a", "branch": "b"}, "plans.p.chart.branch"),
+        ({"oci": "oci://a"}, UNPINNED),
+        ({"repository": "https://a", "name": "b"}, UNPINNED),
+        ({"repository": "https://a", "version": "1"}, "name goes with repository, and repository needs name"),
+        ({"path": "a", "name": "b"}, "name goes with repository, and repository needs name"),
     ],
 )
 def test_a_chart_has_exactly_one_pinned_source(chart: dict[str, str], said: str) -> None:
-    assert said in refusal(chart=chart)
+    assert refusal(chart=chart) == (
+        f"catalog.yaml: plans.p.chart: {chart!r} is wrong: {said}. Fix: correct it in the catalog"
+    )
+
+
+def test_a_chart_has_no_key_that_nobody_knows() -> None:
+    assert refusal(chart={"path": "a", "branch": "b"}).startswith("catalog.yaml: plans.p.chart.branch: 'b' is wrong: ")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ def test_a_chart_has_exactly_one_pinned_source(chart: dict[str, str], said: str)
 )
 def test_a_password_in_a_charts_address_is_refused_and_not_repeated(chart: dict[str, str]) -> None:
     said = refusal(chart=chart)
-    assert "its address holds a user or a password" in said
+    assert "plans.p.chart: '(not shown: it holds a password)' is wrong: its address holds a user or a password" in said
     assert "s3cr3t" not in said
 
 
@@ -149,12 +155,15 @@ def test_a_mistake_is_named_by_its_path(document: object, path: str) -> None:
 
 
 def test_of_many_mistakes_the_first_is_named_and_the_others_are_counted() -> None:
-    assert "(2 more to mend)" in refusal(quota={"pods": "x", "cpu": "y"}, network="none")
+    assert "or 10 (2 more to mend)." in refusal(quota={"pods": "x", "cpu": "y"}, network="none")
+    assert "or 10 (1 more to mend)." in refusal(quota={"pods": "x", "cpu": "y"})
+    assert "or 10." in refusal(quota={"pods": "x"})
 
 
 def test_an_unknown_plan_is_answered_with_those_there_are() -> None:
-    with pytest.raises(BadInput, match="use one of: starter, team"):
+    with pytest.raises(BadInput) as refused:
         shipped().plan("enterprise")
+    assert str(refused.value) == "plan: 'enterprise' is not in the catalog. Fix: use one of: starter, team"
 
 
 @pytest.mark.parametrize("good", ["10", 10, "500m", "1.5", 1.5, "1Gi", "0"])
@@ -193,10 +202,11 @@ def test_a_url_can_be_made_of_the_instances_own_names_only(placeholder: str) -> 
         ({"a": {"b": [float("nan")]}}, "a.b.0 is a float (nan)"),
         ({"a": {1: "x"}}, "a.1 is a key that is no text"),
         ({"a": b"bytes"}, "a is a bytes"),
+        ({"a.": b"bytes"}, "a. is a bytes"),
     ],
 )
 def test_a_value_that_json_cannot_say_is_refused_by_its_path(value: dict[str, Any], said: str) -> None:
-    assert said in refusal(values=value)
+    assert f" is wrong: {said}" in refusal(values=value)
 
 
 def test_a_secret_that_is_used_has_to_be_listed() -> None:
@@ -220,12 +230,19 @@ def test_a_copied_secrets_keys_are_not_known_beforehand() -> None:
     assert plan.secrets == [Copied(name="pull", copy_from="registry")]
 
 
-@pytest.mark.parametrize("other", ["auth", "auth.password", "auth.password.hash"])
-def test_a_values_path_cannot_lead_through_another_or_be_given_twice(other: str) -> None:
+@pytest.mark.parametrize(
+    ("other", "both"),
+    [
+        ("auth", "auth and auth.password"),
+        ("auth.password", "auth.password and auth.password"),
+        ("auth.password.hash", "auth.password and auth.password.hash"),
+    ],
+)
+def test_a_values_path_cannot_lead_through_another_or_be_given_twice(other: str, both: str) -> None:
     given = [
         {"value": path, "secret": "made", "key": "password"} for path in ("auth.password", "auth-mode", "zone", other)
     ]
-    assert "cannot both have a value" in refusal(secrets=MADE, secret_values=given)
+    assert f"secret_values: {both} cannot both have a value." in refusal(secrets=MADE, secret_values=given)
     assert len(read(secrets=MADE, secret_values=given[:-1]).secret_values) == 3
 
 
@@ -238,7 +255,6 @@ def test_a_values_path_has_no_empty_part(path: str) -> None:
 @pytest.mark.parametrize(
     "secrets",
     [
-        [*MADE, {"name": "made", "copy": "x"}],
         [{"name": "Made", "generate": {"k": 8}}],
         [{"name": "made", "generate": {}}],
         [{"name": "made", "generate": {"k": 7}}],
@@ -250,6 +266,11 @@ def test_a_values_path_has_no_empty_part(path: str) -> None:
 )
 def test_a_secret_that_could_not_be_made_is_refused(secrets: list[dict[str, Any]]) -> None:
     assert "plans.p" in refusal(secrets=secrets)
+
+
+def test_two_secrets_of_one_name_are_refused_however_they_are_made() -> None:
+    said = refusal(secrets=[*MADE, {"name": "made", "copy": "x"}])
+    assert " is wrong: secrets: two have the same name. Fix: " in said
 
 
 def test_placeholders_are_filled_at_any_depth_and_nothing_else_is_changed() -> None:
