@@ -16,7 +16,7 @@ from ..model import release, workloads
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import InnkeeperError, Pending, Permanent
 from ..model.instance import Kind
-from ..model.manifests import forgets_data
+from ..model.manifests import forgets_data, release_of
 from ..model.messages import Work
 from ..model.ports import Cluster, Helm, Ref
 from ..model.release import Revision
@@ -224,8 +224,7 @@ class Releases:
         for ref in release.strays(revisions):
             placed = _placed(ref, work)
             found = await self._cluster.get(placed)
-            annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
-            if found is not None and annotations.get("meta.helm.sh/release-name") == work.release:
+            if found is not None and release_of(found) == work.release:
                 await self._cluster.delete(placed, uid=found["metadata"]["uid"])
 
     def _plan(self, work: Work) -> tuple[Plan | None, float]:

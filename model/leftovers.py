@@ -6,13 +6,10 @@ from collections.abc import Sequence
 
 from . import marks
 from .instance import Kind
-from .manifests import is_kept
+from .manifests import HOOK, is_kept, release_of
 from .messages import Work
 from .ports import Manifest, Ref
 from .revision import STORAGE_TYPE
-
-RELEASE_NAME = "meta.helm.sh/release-name"
-HOOK = "helm.sh/hook"
 
 MOST_NAMED = 20
 """Objects that are named; the rest is counted."""
@@ -53,5 +50,4 @@ def _is_left(item: Manifest, work: Work) -> bool:
 
 def _is_of_release(item: Manifest, work: Work) -> bool:
     """Whether Helm made the object: it writes its release's name on all but hooks, and those say that they are some."""
-    notes = item["metadata"].get("annotations") or {}
-    return notes.get(RELEASE_NAME) == work.release or HOOK in notes
+    return release_of(item) == work.release or HOOK in (item["metadata"].get("annotations") or {})

@@ -17,6 +17,8 @@ import yaml
 Manifest = dict[str, Any]
 
 POLICY = "helm.sh/resource-policy"
+HOOK = "helm.sh/hook"
+RELEASE_NAME = "meta.helm.sh/release-name"
 
 _BASE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -105,6 +107,12 @@ def _objects(document: object) -> list[Manifest]:
 def annotations_of(manifest: Manifest) -> dict[str, str]:
     """The object's annotations; empty where it has none."""
     found: dict[str, str] = manifest["metadata"].get("annotations") or {}
+    return found
+
+
+def release_of(manifest: Manifest) -> str | None:
+    """The release that Helm says made the object; None for hooks, which it does not say it of, and for all others'."""
+    found: str | None = ((manifest.get("metadata") or {}).get("annotations") or {}).get(RELEASE_NAME)
     return found
 
 
