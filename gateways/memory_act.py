@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from innkeeper.model.errors import AlreadyExists, Conflict, Forbidden, NotOurs, ReleaseFailed
-from innkeeper.model.manifests import Manifest, is_kept
+from innkeeper.model.manifests import RELEASE_NAME, Manifest, is_kept, release_of
 from innkeeper.model.ports import Ref, Release
 from innkeeper.model.release import STORAGE_TYPE, Revision, State, pack, revisions_of, storage_labels
 
@@ -19,7 +19,6 @@ HISTORY = 5
 LOOKS_EVERY = 0.02
 """Seconds between two looks at a hook."""
 
-_OWNER = "meta.helm.sh/release-name"
 _HOME = "meta.helm.sh/release-namespace"
 
 
@@ -104,7 +103,7 @@ class Acting:
                 known = f'no matches for kind "{ref.kind}" in version "{ref.api_version}"'
                 raise failed(f"resource mapping not found: {known}", release.namespace, release.name)
             live = None if ref in mine else await self._cluster.get(ref)
-            if live is not None and (live["metadata"].get("annotations") or {}).get(_OWNER) != release.name:
+            if live is not None and release_of(live) != release.name:
                 raise NotOurs(
                     f"Helm met an object that is not this release's: {ref} exists, invalid ownership metadata",
                     code="ObjectNotOurs",
@@ -190,7 +189,11 @@ def placed(manifest: Manifest, namespace: str) -> Ref:
 def _owned(manifest: Manifest, record: Manifest) -> Manifest:
     """The object as Helm sends it: in its namespace, labelled and annotated as the release's."""
     meta = manifest["metadata"]
-    annotations = {**(meta.get("annotations") or {}), _OWNER: record["name"], _HOME: record["namespace"]}
+    annotations = {
+        **(meta.get("annotations") or {}),
+        RELEASE_NAME: record["name"],
+        _HOME: record["namespace"],
+    }
     labels = {**(meta.get("labels") or {}), "app.kubernetes.io/managed-by": "Helm"}
     return {
         **manifest,

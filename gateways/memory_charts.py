@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import BadInput
-from innkeeper.model.manifests import Manifest, write_yaml
+from innkeeper.model.manifests import HOOK, Manifest, write_yaml
 from innkeeper.model.ports import Release
 
-HOOK = "helm.sh/hook"
 VERSION = "0.1.0"
 
 NEVER_ENDS = "memory-never-ends"
