@@ -33,9 +33,8 @@ from .activities.requests import Requests
 from .activities.secrets import Secrets
 from .activities.sweeps import Sweeps
 from .activities.workloads import Workloads
-from .client import connection
+from .client import connection, schedules
 from .client.desk import TemporalDesk
-from .client.schedules import keep_sweep
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
@@ -172,7 +171,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         await database.ping()
         client = await connection.connect(settings.temporal_address)
         await _check_temporal(client)
-        await keep_sweep(client, every=settings.sweep_every, task_queue=settings.task_queue)
+        await schedules.keep(client, schedules.SWEEP, every=settings.sweep_every, task_queue=settings.task_queue)
         steps = activities(
             cluster=cluster,
             helm=helm,

@@ -1,6 +1,6 @@
-"""The schedule by which Temporal starts the sweep: made by whichever worker starts first, kept as all of them want it.
+"""The schedules by which Temporal starts what nobody asks for: made by the first worker, kept as all of them want it.
 
-Apart from what backends import: only workers keep it.
+Apart from what backends import: only workers keep them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import (
@@ -28,13 +29,34 @@ from ..model.errors import Forbidden
 from ..model.messages import SWEEP_WORKFLOW
 from .connection import ANSWER_WITHIN, temporal_errors
 
-SWEEP_SCHEDULE = "innkeeper-sweep"
 
-LONGEST_SWEEP = timedelta(minutes=30)
-"""After this Temporal ends a sweep, so that one which hangs does not keep the next ones from running."""
+@dataclass(frozen=True)
+class Errand:
+    """A workflow that a schedule starts, one run at a time."""
+
+    id: str
+    """The schedule's, and its runs'."""
+    workflow: str
+    setting: str
+    """The worker's setting that says how often."""
+    what: str
+    """What it does, as a run's summary in Temporal's UI."""
+    why: str
+    """What does not happen without it, to end the sentence "by which …"."""
+    longest: timedelta = timedelta(minutes=30)
+    """After this Temporal ends a run, so that one which hangs does not keep the next ones from running."""
+
+
+SWEEP = Errand(
+    "innkeeper-sweep",
+    SWEEP_WORKFLOW,
+    "INNKEEPER_SWEEP_EVERY",
+    what="looks for operations that were lost, and asks for repairs",
+    why="lost operations are found",
+)
 
 ATTEMPTS = 3
-"""Tries while other workers make and remove the schedule at the same time."""
+"""Tries while other workers make and remove a schedule at the same time."""
 
 _REFUSED = frozenset(
     {
@@ -48,11 +70,11 @@ _REFUSED = frozenset(
 _log = logging.getLogger(__name__)
 
 
-async def keep_sweep(client: Client, *, every: int, task_queue: str) -> None:
-    """Have the sweep's schedule as it is wanted; one that an operator paused stays paused.
+async def keep(client: Client, errand: Errand, *, every: int, task_queue: str) -> None:
+    """Have an errand's schedule as it is wanted; one that an operator paused stays paused.
 
     Args:
-        every: seconds from one sweep to the next; 0: there is to be no schedule.
+        every: seconds from one run to the next; 0: there is to be no schedule.
         task_queue: where workers poll.
 
     Raises:
@@ -60,32 +82,32 @@ async def keep_sweep(client: Client, *, every: int, task_queue: str) -> None:
         Unreachable: Temporal does not answer.
     """
     try:
-        with temporal_errors(client), _refusals(client):
+        with temporal_errors(client), _refusals(client, errand):
             if every:
-                await _have(client, _wanted(every, task_queue))
+                await _have(client, errand.id, _wanted(errand, every, task_queue))
             else:
-                await _remove(client)
+                await _remove(client, errand.id)
     except Forbidden as refusal:
         if every:
             raise
         _log.info("no schedule is wanted, and none can be looked for: %s", refusal)
 
 
-def _wanted(every: int, task_queue: str) -> Schedule:
+def _wanted(errand: Errand, every: int, task_queue: str) -> Schedule:
     return Schedule(
         action=ScheduleActionStartWorkflow(
-            SWEEP_WORKFLOW,
-            id=SWEEP_SCHEDULE,
+            errand.workflow,
+            id=errand.id,
             task_queue=task_queue,
-            execution_timeout=LONGEST_SWEEP,
-            static_summary="looks for operations that were lost, and asks for repairs",
+            execution_timeout=errand.longest,
+            static_summary=errand.what,
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
 
 
-async def _have(client: Client, wanted: Schedule) -> None:
+async def _have(client: Client, schedule_id: str, wanted: Schedule) -> None:
     def brought_up(told: ScheduleUpdateInput) -> ScheduleUpdate | None:
         found = told.description.schedule
         if _tells(found) == _tells(wanted):
@@ -96,10 +118,10 @@ async def _have(client: Client, wanted: Schedule) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             # At once, too: what was lost may have been lost with the schedule.
-            await client.create_schedule(SWEEP_SCHEDULE, wanted, trigger_immediately=True, rpc_timeout=ANSWER_WITHIN)
+            await client.create_schedule(schedule_id, wanted, trigger_immediately=True, rpc_timeout=ANSWER_WITHIN)
         except ScheduleAlreadyRunningError:
             try:
-                await client.get_schedule_handle(SWEEP_SCHEDULE).update(brought_up, rpc_timeout=ANSWER_WITHIN)
+                await client.get_schedule_handle(schedule_id).update(brought_up, rpc_timeout=ANSWER_WITHIN)
             except RPCError as error:
                 # Another worker has removed it since.
                 if error.status is not RPCStatusCode.NOT_FOUND or attempt == ATTEMPTS:
@@ -119,26 +141,26 @@ def _tells(schedule: Schedule) -> tuple[object, ...]:
     return does, [each.every for each in schedule.spec.intervals], schedule.policy
 
 
-async def _remove(client: Client) -> None:
+async def _remove(client: Client, schedule_id: str) -> None:
     try:
-        await client.get_schedule_handle(SWEEP_SCHEDULE).delete(rpc_timeout=ANSWER_WITHIN)
+        await client.get_schedule_handle(schedule_id).delete(rpc_timeout=ANSWER_WITHIN)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
 
 
 @contextmanager
-def _refusals(client: Client) -> Iterator[None]:
-    """Say what a refusal means for the sweep, and what to do."""
+def _refusals(client: Client, errand: Errand) -> Iterator[None]:
+    """Say what a refusal means for the errand, and what to do."""
     try:
         yield
     except RPCError as error:
         if error.status not in _REFUSED:
             raise
         raise Forbidden(
-            f"Temporal refuses the schedule {SWEEP_SCHEDULE}, by which lost operations are found: {error.message}",
+            f"Temporal refuses the schedule {errand.id}, by which {errand.why}: {error.message}",
             code="ScheduleRefused",
             object=f"namespace {client.namespace}",
-            fix="give the worker's key the right to keep schedules, or set INNKEEPER_SWEEP_EVERY=0 and start the "
-            f"workflow {SWEEP_WORKFLOW} by other means",
+            fix=f"give the worker's key the right to keep schedules, or set {errand.setting}=0 and start the "
+            f"workflow {errand.workflow} by other means",
         ) from error

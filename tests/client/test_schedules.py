@@ -1,4 +1,4 @@
-"""The sweep's schedule is as the last worker that started wants it, however many start at once."""
+"""A schedule is as the last worker that started wants it, however many start at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleDescr
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from innkeeper.client.schedules import SWEEP_SCHEDULE, keep_sweep
+from innkeeper.client.schedules import SWEEP, keep
 from innkeeper.model.errors import Forbidden
 from innkeeper.model.messages import SWEEP_WORKFLOW
 
@@ -23,9 +23,9 @@ QUEUE = "nobody-polls"
 @pytest.fixture
 async def temporal(client: Client) -> AsyncIterator[Client]:
     """A server without the schedule, before and after the test."""
-    await keep_sweep(client, every=0, task_queue=QUEUE)
+    await keep(client, SWEEP, every=0, task_queue=QUEUE)
     yield client
-    await keep_sweep(client, every=0, task_queue=QUEUE)
+    await keep(client, SWEEP, every=0, task_queue=QUEUE)
     async for run in client.list_workflows(f"WorkflowType = '{SWEEP_WORKFLOW}' and ExecutionStatus = 'Running'"):
         try:
             await client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
@@ -36,7 +36,7 @@ async def temporal(client: Client) -> AsyncIterator[Client]:
 
 
 async def described(client: Client) -> ScheduleDescription:
-    return await client.get_schedule_handle(SWEEP_SCHEDULE).describe()
+    return await client.get_schedule_handle(SWEEP.id).describe()
 
 
 def action_of(told: ScheduleDescription) -> ScheduleActionStartWorkflow:
@@ -52,7 +52,7 @@ async def sweeps(client: Client) -> int:
 
 
 async def test_ten_workers_that_start_at_once_make_one_schedule_without_overlaps(temporal: Client) -> None:
-    await asyncio.gather(*(keep_sweep(temporal, every=3600, task_queue=QUEUE) for _ in range(10)))
+    await asyncio.gather(*(keep(temporal, SWEEP, every=3600, task_queue=QUEUE) for _ in range(10)))
     told = await described(temporal)
     assert [each.every for each in told.schedule.spec.intervals] == [timedelta(hours=1)]
     assert told.schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
@@ -60,39 +60,39 @@ async def test_ten_workers_that_start_at_once_make_one_schedule_without_overlaps
 
 
 async def test_the_first_sweep_begins_at_once(temporal: Client) -> None:
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     async with asyncio.timeout(20):
         while not await sweeps(temporal):
             await asyncio.sleep(0.1)
 
 
 async def test_a_schedule_of_before_is_brought_up_to_date(temporal: Client) -> None:
-    await keep_sweep(temporal, every=3600, task_queue="of-before")
-    await keep_sweep(temporal, every=1800, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue="of-before")
+    await keep(temporal, SWEEP, every=1800, task_queue=QUEUE)
     told = await described(temporal)
     assert [each.every for each in told.schedule.spec.intervals] == [timedelta(minutes=30)]
     assert action_of(told).task_queue == QUEUE
 
 
 async def test_a_schedule_that_is_as_wanted_is_not_written_again(temporal: Client) -> None:
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     before = await described(temporal)
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     assert (await described(temporal)).info.last_updated_at == before.info.last_updated_at
 
 
 async def test_what_an_operator_paused_stays_paused(temporal: Client) -> None:
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
-    await temporal.get_schedule_handle(SWEEP_SCHEDULE).pause(note="not now")
-    await keep_sweep(temporal, every=1800, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
+    await temporal.get_schedule_handle(SWEEP.id).pause(note="not now")
+    await keep(temporal, SWEEP, every=1800, task_queue=QUEUE)
     state = (await described(temporal)).schedule.state
     assert (state.paused, state.note) == (True, "not now")
 
 
 async def test_nought_removes_the_schedule_and_may_be_said_again(temporal: Client) -> None:
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     for _ in range(2):
-        await keep_sweep(temporal, every=0, task_queue=QUEUE)
+        await keep(temporal, SWEEP, every=0, task_queue=QUEUE)
     with pytest.raises(RPCError) as told:
         await described(temporal)
     assert told.value.status is RPCStatusCode.NOT_FOUND
@@ -100,8 +100,8 @@ async def test_nought_removes_the_schedule_and_may_be_said_again(temporal: Clien
 
 async def test_workers_that_want_it_and_one_that_does_not_may_start_at_once(temporal: Client) -> None:
     for _ in range(5):
-        await asyncio.gather(*(keep_sweep(temporal, every=every, task_queue=QUEUE) for every in (3600, 0, 1800)))
-    await keep_sweep(temporal, every=3600, task_queue=QUEUE)
+        await asyncio.gather(*(keep(temporal, SWEEP, every=every, task_queue=QUEUE) for every in (3600, 0, 1800)))
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     assert (await described(temporal)).schedule.spec.intervals[0].every == timedelta(hours=1)
 
 
@@ -112,9 +112,9 @@ async def test_a_temporal_that_allows_no_schedules_is_named_with_what_to_do() ->
         dev_server_extra_args=["--dynamic-config-value", "frontend.enableSchedules=false"],
     )
     async with environment:
-        with pytest.raises(Forbidden, match=SWEEP_SCHEDULE) as told:
-            await keep_sweep(environment.client, every=60, task_queue=QUEUE)
-        await keep_sweep(environment.client, every=0, task_queue=QUEUE)
+        with pytest.raises(Forbidden, match=SWEEP.id) as told:
+            await keep(environment.client, SWEEP, every=60, task_queue=QUEUE)
+        await keep(environment.client, SWEEP, every=0, task_queue=QUEUE)
     assert told.value.cause.code == "ScheduleRefused"
     assert "INNKEEPER_SWEEP_EVERY=0" in told.value.cause.fix
     # The interpreter may crash at its exit where this does not follow the shutdown.

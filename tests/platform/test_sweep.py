@@ -14,7 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.client import Innkeeper, OperationHandle
-from innkeeper.client.schedules import keep_sweep
+from innkeeper.client.schedules import SWEEP, keep
 from innkeeper.embedded import demo_proof as proof
 from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
@@ -41,7 +41,7 @@ async def temporal(addresses: Addresses) -> AsyncIterator[Client]:
     """The platform's Temporal, which has no schedule after the test."""
     client = await Client.connect(addresses.temporal_address, data_converter=pydantic_data_converter)
     yield client
-    await keep_sweep(client, every=0, task_queue=QUEUE)
+    await keep(client, SWEEP, every=0, task_queue=QUEUE)
 
 
 @pytest.fixture
