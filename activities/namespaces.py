@@ -10,7 +10,7 @@ from ..model.errors import AlreadyExists, Pending, Permanent
 from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import fallback
+from ..model.release import fallback, objects_of, running_revision
 from .fence import Fence
 from .home import demand_home, has_home
 from .polling import patience, until
@@ -184,7 +184,12 @@ class Namespaces:
         """What of an operation that could not be undone is still there, object by object."""
         if not await has_home(self._cluster, work):
             return []
-        return leftovers(await self._cluster.contents(work.namespace), work)
+        objects = await self._cluster.contents(work.namespace)
+        if work.former_revision is None:
+            return leftovers(objects, work)
+        # The instance ran before the operation: what its release has deployed is the customer's, and not left over.
+        running = running_revision(await read_revisions(self._cluster, work))
+        return leftovers(objects, work, standing=objects_of(running) if running else ())
 
     @activity.defn(name="delete-namespace")
     async def delete(self, work: Work) -> None:

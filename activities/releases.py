@@ -8,7 +8,7 @@ next one, and one that wakes up late is refused. A refusal is never taken for an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from temporalio import activity
 
@@ -22,6 +22,7 @@ from ..model.ports import Cluster, Helm, Ref
 from ..model.release import Revision
 from ..model.wishes import wanted_release
 from .charts import Charts
+from .departures import see_gone
 from .fence import Fence, Hold
 from .home import demand_home, has_home
 from .secrets import Secrets
@@ -127,11 +128,14 @@ class Releases:
         await demand_home(self._cluster, work)
         hold = await self._fence.take(work)
         await lift_stop(self._cluster, work)
-        running = release.running_revision(await read_revisions(self._cluster, work))
+        revisions = await read_revisions(self._cluster, work)
+        running = release.running_revision(revisions)
         await resume(self._cluster, work, running)
-        if running is None:
+        # A Helm that was killed late leaves no revision deployed, although one ran.
+        ran = running.version if running else release.fallback(revisions, None)
+        if ran is None:
             return  # Readiness, which comes next, names it.
-        now = await self._go_back(work, running.version, hold)
+        now = await self._go_back(work, ran, hold)
         if now is not None and await self._differs(work, now):
             await self._rollback(work, now.version, self._plan(work)[1], hold)
 
@@ -146,12 +150,14 @@ class Releases:
     async def _go_back(self, work: Work, former: int | None, hold: Hold) -> Revision | None:
         """Have Helm's storage settled at a revision, which is returned as it is now; None: at there being none."""
         plan, limit = self._plan(work)
-        for _ in range(MOST_ACTS):
+        for act in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_undo(revisions, former, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
+                    if not revisions and not act:
+                        await see_gone(self._cluster, work)
                     return revisions[-1] if revisions else None
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
@@ -176,6 +182,7 @@ class Releases:
         Raises:
             NotOurs: the namespace is somebody else's by now.
             Permanent: it would delete a volume, and no purge is asked for.
+            Pending: something holds what was deleted; named object by object.
         """
         if not await has_home(self._cluster, work):
             return
@@ -183,12 +190,14 @@ class Releases:
         if hold is None:
             return
         plan, limit = self._plan(work)
-        for _ in range(MOST_ACTS):
+        for act in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_uninstall(revisions, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
+                    if not act:
+                        await see_gone(self._cluster, work)
                     return
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
@@ -213,11 +222,14 @@ class Releases:
         async with hold.acting() as user:
             await self._helm.rollback(work.release, work.namespace, to, limit=limit, acting_as=user, withheld=withheld)
 
-    async def _uninstall(self, work: Work, revisions: Iterable[Revision], limit: float, hold: Hold) -> None:
+    async def _uninstall(self, work: Work, revisions: Sequence[Revision], limit: float, hold: Hold) -> None:
+        newest = revisions[-1]
         await self._delete_strays(work, revisions)
         withheld = await self._secrets.contents(work)
         async with hold.acting() as user:
             await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user, withheld=withheld)
+        deleted = {*release.objects_of(newest), *release.strays(revisions)}
+        await see_gone(self._cluster, work, [_placed(ref, work) for ref in deleted])
 
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from . import marks
 from .instance import Kind
@@ -18,15 +18,20 @@ _USUAL = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 """What every namespace holds."""
 
 
-def leftovers(objects: Sequence[Manifest], work: Work) -> list[str]:
-    """The objects that tell a person what is left, in words.
+def leftovers(objects: Sequence[Manifest], work: Work, standing: Iterable[Ref] = ()) -> list[str]:
+    """The objects that tell a person what is left, in words; `standing` are the release's that belong there.
 
     Left out is what stays on purpose (data, except where it was to be purged; what another operation put around the
     release), what somebody else put there, what follows from an object that is named (pods of a workload), and Helm's
     own storage.
     """
     there = {item["metadata"].get("uid") for item in objects}
-    told = [str(Ref.to(item)) for item in objects if _is_left(item, work) and not _follows(item, there)]
+    stands = {ref._replace(namespace=work.namespace) for ref in standing}
+    told = [
+        str(Ref.to(item))
+        for item in objects
+        if _is_left(item, work) and not _follows(item, there) and Ref.to(item) not in stands
+    ]
     more = len(told) - MOST_NAMED
     return [*told[:MOST_NAMED], f"and {more} more objects"] if more > 0 else told
 

@@ -197,3 +197,37 @@ async def test_an_uninstall_goes_on_once_the_release_is_rolled_back_to_what_keep
     await bench.attempt(bench.releases.uninstall)
     assert await bench.states() == []
     assert await bench.world.get(Ref.to(CLAIM)) is not None
+
+
+def held(config_map: Manifest) -> Manifest:
+    return {**config_map, "metadata": {**config_map["metadata"], "finalizers": ["example.com/hold"]}}
+
+
+@pytest.mark.parametrize("act", ["uninstall", "undo_release"])
+async def test_a_release_is_not_called_gone_while_a_finalizer_holds_an_object_of_it(bench: Bench, act: str) -> None:
+    await bench.stored(1, "superseded", config("old", None))
+    await bench.stored(2, "deployed", config("new", None))
+    for made in (config("old", "acme"), held(config("new", "acme")), held(config("theirs", "other"))):
+        await bench.world.create(made)
+    # The second attempt does not know any more what the first one deleted.
+    for _ in range(2):
+        with pytest.raises(Pending, match=r"still being deleted: ConfigMap inn-acme/new Fix") as told:
+            await bench.attempt(getattr(bench.releases, act), limit=0.4)
+        assert (told.value.cause.code, told.value.cause.object) == ("ObjectsHeld", "ConfigMap inn-acme/new")
+        assert await bench.states() == []
+    await bench.world.patch(Ref.to(config("new", None)), {"metadata": {"finalizers": None}})
+    await bench.attempt(getattr(bench.releases, act))
+
+
+async def test_a_purge_leaves_what_is_held_to_the_namespace(bench: Bench) -> None:
+    await bench.stored(1, "deployed", config("new", None))
+    await bench.world.create(held(config("new", "acme")))
+    await bench.attempt(bench.releases.uninstall, WORK.model_copy(update={"kind": Kind.PURGE}))
+    assert await bench.states() == []
+
+
+async def test_a_release_of_which_a_killed_helm_left_no_revision_deployed_is_restored_to_what_ran(bench: Bench) -> None:
+    await bench.stored(1, "superseded", config("there", None))
+    await bench.stored(2, "pending-upgrade", config("there", None), config("more", None))
+    await bench.attempt(bench.releases.restore)
+    assert await bench.states() == ["superseded", "pending-upgrade", "deployed"]

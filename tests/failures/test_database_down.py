@@ -96,6 +96,10 @@ async def test_what_keeps_failing_leaves_the_workflow_open_to_cancellation(world
     async with asyncio.timeout(20):
         while await Followed(world, handle).retried() != {"claim": "the database is down"}:
             await asyncio.sleep(0.05)
+    await handle.cancel()
+    assert await Followed(world, handle).retried() == {"claim": "the database is down"}
+    world.faults.clear()
+    assert (await failed(handle)).outcome is Outcome.CANCELLED
     assert await world.namespace("db-claim") is None
 
 

@@ -10,7 +10,7 @@ from innkeeper.model import marks
 from innkeeper.model.instance import Kind
 from innkeeper.model.leftovers import MOST_NAMED, leftovers
 from innkeeper.model.messages import Work
-from innkeeper.model.ports import Manifest
+from innkeeper.model.ports import Manifest, Ref
 from innkeeper.model.revision import STORAGE_TYPE
 
 
@@ -85,6 +85,13 @@ def test_a_pod_is_named_only_where_what_made_it_is_gone() -> None:
 
 def test_what_this_operation_put_around_the_release_is_named() -> None:
     assert leftovers([marked("ResourceQuota", "innkeeper", "r1")], work()) == ["ResourceQuota inn-acme/innkeeper"]
+
+
+def test_what_belongs_there_is_not_named_and_what_does_not_is() -> None:
+    belongs = [Ref("v1", "StatefulSet", "db"), Ref("v1", "ConfigMap", "settings", "inn-acme")]
+    there = [released("StatefulSet", "db"), released("ConfigMap", "settings"), released("ConfigMap", "stray")]
+    told = leftovers([*there, made("Pod", "db-0", owner="db")], work(), standing=belongs)
+    assert told == ["ConfigMap inn-acme/stray"]
 
 
 def test_of_a_purge_data_is_named_too() -> None:

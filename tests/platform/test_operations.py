@@ -75,6 +75,30 @@ async def test_the_whole_life_of_an_instance_each_operation_twice(
         assert await cluster.get(Ref("v1", "Namespace", f"inn-{name}")) is None
 
 
+async def test_an_instance_is_not_called_uninstalled_while_a_finalizer_holds_a_part_of_it(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, database: SupabaseDatabase
+) -> None:
+    name = "held-part"
+    await provision(innkeeper, name)
+    services = await cluster.list_objects("v1", "Service", namespace=f"inn-{name}")
+    ref = Ref("v1", "Service", services[0]["metadata"]["name"], f"inn-{name}")
+    await cluster.patch(ref, {"metadata": {"finalizers": ["example.com/held"]}})
+    handle = await innkeeper.uninstall(name)
+    async with asyncio.timeout(60):
+        while await proof.deployed(cluster, name):
+            await asyncio.sleep(0.1)
+    # Helm is done with it by now, and had it been believed the row would be written within a second.
+    await asyncio.sleep(3)
+    row = await database.instance(name)
+    held = await cluster.get(ref)
+    assert row is not None
+    assert held is not None
+    assert (row.status, bool(held["metadata"]["deletionTimestamp"])) == (Status.UNINSTALLING, True)
+    await cluster.patch(ref, {"metadata": {"finalizers": None}})
+    assert (await handle.result()).status is Status.UNINSTALLED
+    assert await cluster.get(ref) is None
+
+
 async def test_twenty_instances_live_side_by_side(
     innkeeper: Innkeeper, cluster: KubernetesCluster, database: SupabaseDatabase
 ) -> None:

@@ -1,0 +1,55 @@
+"""Whether what was deleted is gone: a delete is answered at once, and finalizers may hold the object for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..model.errors import Pending
+from ..model.instance import Kind
+from ..model.manifests import release_of
+from ..model.messages import Work
+from ..model.ports import Cluster, Manifest, Ref
+from .polling import patience, until
+
+MOST_NAMED = 10
+"""Objects that an error names."""
+
+EVERY = 0.5
+"""Seconds between two looks: what is not gone at the first is held by something that takes its time."""
+
+
+async def see_gone(cluster: Cluster, work: Work, deleted: Sequence[Ref] | None = None) -> None:
+    """Wait until no object of the release is being deleted any more. A purge waits for the whole namespace instead.
+
+    Args:
+        cluster: where to look.
+        work: the operation's.
+        deleted: what may be on its way; None: an attempt before this one knew, so all of the namespace is looked at.
+
+    Raises:
+        Pending: something holds them at the deadline; named object by object.
+    """
+    if work.kind is Kind.PURGE:
+        return
+    held: list[str] = []
+
+    async def gone() -> bool:
+        if deleted is None:
+            found: Sequence[Manifest | None] = await cluster.contents(work.namespace)
+        else:
+            found = await asyncio.gather(*(cluster.get(ref) for ref in deleted))
+        held[:] = [str(Ref.to(each)) for each in found if each and _is_going(each, work)]
+        return not held
+
+    if not await until(gone, at_most=patience(), every=EVERY):
+        raise Pending(
+            f"objects of release {work.release} are still being deleted: {', '.join(sorted(held)[:MOST_NAMED])}",
+            code="ObjectsHeld",
+            object=min(held, default=""),
+            fix="remove what holds them, or their finalizers; nothing foreign is stripped",
+        )
+
+
+def _is_going(manifest: Manifest, work: Work) -> bool:
+    return bool(manifest["metadata"].get("deletionTimestamp")) and release_of(manifest) == work.release
