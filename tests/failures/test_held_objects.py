@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from following import Followed, failed
 from in_memory import World
 
@@ -25,7 +23,6 @@ async def held_uninstall(world: World, name: str) -> tuple[Followed, Ref]:
     await world.cluster.patch(ref, HELD)
     with world.environment.with_time_skipping_disabled():
         operation = Followed(world, await world.innkeeper.uninstall(name))
-    await operation.skip(timedelta(hours=1))
     question = await operation.question()
     assert (question.step, question.cause.code, question.cause.object) == ("uninstall", "ObjectsHeld", str(ref))
     assert "still being deleted" in question.cause.message
