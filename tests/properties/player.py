@@ -208,7 +208,7 @@ class Player:
 
     async def sweep(self) -> None:
         """Some time passes, and the sweep looks for operations that were lost."""
-        lost = [seat for seat in self.seats.values() if seat.lost]
+        lost = [seat for seat in self.seats.values() if seat.is_lost]
         for seat in lost:
             row = self.world.database.rows[seat.name]
             self.world.database.rows[seat.name] = row.model_copy(update={"updated_at": datetime.now(UTC) - LONG_AGO})

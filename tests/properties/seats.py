@@ -29,11 +29,16 @@ class Seat:
     question: Question | None = None
     next: Request | None = None
     lost: bool = False
-    """An operation was terminated, and nothing has taken up the instance since."""
+    """An operation was terminated, and none has come to an end on the instance since."""
     asked: list[Request] = field(default_factory=list)
     generation: int = 0
     data: dict[str, str] = field(default_factory=dict)
     """The customer's data when it was last looked at."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Nothing runs that would take up what was terminated, not even an operation that is held at its beginning."""
+        return self.lost and self.handle is None
 
     def demand(self, holds: bool, what: str) -> None:
         """Pass only if it holds.

@@ -135,7 +135,7 @@ class Sequences(RuleBasedStateMachine):
         else:
             self._do(self.player.expire(seat.name))
 
-    @precondition(lambda self: bool(self._at("lost")))
+    @precondition(lambda self: bool(self._at("is_lost")))
     @rule()
     def sweep(self) -> None:
         """The sweep comes by."""
