@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from ..client import Parked
+from ..client import Parked, Timeline
 from ..embedded.doctor import Row
 from ..model.errors import Cause
 from ..model.instance import Instance
@@ -164,6 +164,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "operations": OperationPage,
     "logs": OperationLog,
     "logs --follow": StepEvent,
+    "timeline": Timeline,
     "plans": PlanList,
     "config": Configuration,
     "up": PlatformStatus,

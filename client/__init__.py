@@ -20,6 +20,7 @@ from .delivery import OnConflict
 from .handle import OperationDescription, OperationHandle
 from .operators import Parked
 from .sync import SyncInnkeeper, SyncOperationHandle
+from .timeline import Part, Span, Timeline
 
 __all__ = [
     "Answer",
@@ -44,12 +45,15 @@ __all__ = [
     "OperationResult",
     "Outcome",
     "Parked",
+    "Part",
     "Question",
     "Refused",
+    "Span",
     "Status",
     "StepEvent",
     "StepState",
     "SyncInnkeeper",
     "SyncOperationHandle",
+    "Timeline",
     "Unreachable",
 ]

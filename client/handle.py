@@ -25,6 +25,7 @@ from ..model.names import workflow_id_of
 from . import runs
 from .connection import ANSWER_WITHIN, TRANSIENT, is_unknown, translated
 from .endings import ending_of
+from .timeline import Timeline, timeline_of
 from .waiting import Turn
 
 PATIENCE = timedelta(seconds=60)
@@ -231,6 +232,36 @@ class OperationHandle:
             now=told.now if told else "a worker" if run.running else "",
             question=told.question if told else None,
         )
+
+    async def timeline(self) -> Timeline:
+        """Where the operation's time went so far: queues, workflow code, and each step by what it works on.
+
+        Raises:
+            BadInput: Temporal does not know the run (any more), or the request still waits for its turn.
+            Unreachable: Temporal did not answer.
+
+        >>> handle = await innkeeper.provision("umbrella", tenant="t1", plan="starter")
+        >>> result = await handle.result()
+        >>> (await handle.timeline()).spans[0].part.value
+        'queue'
+        """
+        try:
+            run = await self._run()
+        except Refused:
+            run = None
+        if run is None:
+            raise BadInput(
+                "request_id",
+                self._waiting.request.request_id,
+                "has no run whose time could be told",
+                fix="ask again once it runs",
+                code="Waiting",
+            )
+        try:
+            history = await self._workflow.fetch_history()
+        except RPCError as error:
+            raise self._unknown(error) from error
+        return timeline_of(run, history.events)
 
     def _described_by_its_turn(self, refused: Refused | None, now: str) -> OperationDescription:
         request = self._waiting.request

@@ -8,6 +8,8 @@ import re
 import signal
 import uuid
 from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import pexpect
@@ -156,6 +158,35 @@ async def test_logs_show_the_latest_operation_and_follow_it(scripted: dict[str, 
     told = await ran("logs", name, env=scripted)
     assert f"stop {name} (request l-{name}): done" in told.out
     assert "record       done" in told.out
+
+
+async def test_a_timeline_is_told_and_drawn(scripted: dict[str, str], tmp_path: Path) -> None:
+    name = a_name()
+    await ran("provision", name, *PROVISION, "--request-id", f"r-{name}", env=scripted)
+    picture = tmp_path / "timeline.svg"
+    told = await ran("timeline", name, "--svg", str(picture), env=scripted)
+    first, *spans, last = told.out.splitlines()
+    assert re.match(rf"provision {name} \(request r-{name}\): \d+\.\d\d s, \d+ history events$", first)
+    assert spans
+    assert all(re.search(r"█+ +\d+\.\d\d s (queue|workflow|waiting)$", line) for line in spans)
+    assert last.startswith("queue ")
+    drawn = ET.fromstring(picture.read_text())  # noqa: S314  # our own
+    assert len([each for each in drawn.iter() if (each.text or "").strip() in {"queue", "workflow"}]) == len(spans)
+    document = (await ran("timeline", "--request-id", f"r-{name}", "--output", "json", env=scripted)).document
+    valid(document, "Timeline")
+    assert len(document["spans"]) == len(spans)
+
+
+async def test_a_timeline_that_cannot_be_told_or_drawn_says_why(scripted: dict[str, str], tmp_path: Path) -> None:
+    name = a_name()
+    unknown = await ran("timeline", name, env=scripted)
+    assert (unknown.code, "has no operation that Temporal still knows" in unknown.err) == (2, True)
+    await ran("provision", name, *PROVISION, env=scripted)
+    nowhere = tmp_path / "not-there" / "timeline.svg"
+    told = await ran("timeline", name, "--svg", str(nowhere), env=scripted)
+    assert told.code == 2
+    assert f"svg: '{nowhere}' cannot be written: No such file or directory" in told.err, told.err
+    assert (await ran("timeline", env=scripted)).code == 2
 
 
 async def test_logs_of_a_failed_operation_end_with_its_code(scripted: dict[str, str]) -> None:
