@@ -21,7 +21,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test properties mutation histories bench recovery outages chaos check format check-format lint \
+.PHONY: help demo up down test properties mutation histories bench bench-usage recovery outages chaos check format check-format lint \
     types imports venv lock clean
 
 help: ## list these targets (the default)
@@ -53,6 +53,9 @@ histories: $(READY) ## store the histories of operations that tests/histories do
 
 bench: $(READY) ## what each operation costs on an idle platform, beside bare Helm
 	@$(BIN)/python benchmarks/operations.py $(ARGS)
+
+bench-usage: $(READY) ## what metering costs: seconds and database calls; ARGS='--instances 100 1000'
+	@$(BIN)/python benchmarks/usage.py $(ARGS)
 
 recovery: $(READY) ## how long work stands still when a worker or a connection dies; ARGS='--rounds 1 step' chooses
 	@PYTHONPATH=tests/support $(BIN)/python benchmarks/recovery.py $(ARGS)

@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """Steps at once; most of them wait for readiness and cost little."""
     sweep_every: int = Field(default=60, ge=0, le=86_400)
     """Seconds from one look for lost operations to the next; 0: none. The same for all workers."""
+    meter_every: int = Field(default=300, ge=0, le=86_400)
+    """Seconds from one metering to the next; 0: none. The same for all workers."""
 
     @classmethod
     def settings_customise_sources(

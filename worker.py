@@ -26,6 +26,7 @@ from .activities.charts import Charts
 from .activities.checks import Checks
 from .activities.fence import Fence
 from .activities.frame import Frame
+from .activities.metering import Metering
 from .activities.namespaces import Namespaces
 from .activities.records import Records
 from .activities.releases import Releases
@@ -38,12 +39,14 @@ from .client.desk import TemporalDesk
 from .gateways.database import SupabaseDatabase
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
+from .gateways.usage_rows import SupabaseUsage
 from .leaving import leave
 from .model import fence, marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, Forbidden, InnkeeperError, Permanent, Transient, Unreachable
 from .model.messages import SEARCH_ATTRIBUTES
 from .model.ports import Cluster, Database, Desk, Helm, Ref
+from .model.usage_ports import Meters
 from .settings import Settings
 from .workflows.registry import SERVICES, WORKFLOWS
 
@@ -71,7 +74,14 @@ _log = logging.getLogger("innkeeper.worker")
 
 
 def activities(
-    *, cluster: Cluster, helm: Helm, database: Database, desk: Desk, catalog: Catalog, operator_namespace: str
+    *,
+    cluster: Cluster,
+    helm: Helm,
+    database: Database,
+    meters: Meters,
+    desk: Desk,
+    catalog: Catalog,
+    operator_namespace: str,
 ) -> list[Callable[..., Any]]:
     """Every activity, over these gateways."""
     charts = Charts(helm, cluster)
@@ -84,6 +94,7 @@ def activities(
     workloads = Workloads(cluster, catalog)
     requests = Requests(desk)
     sweeps = Sweeps(database, desk)
+    metering = Metering(meters)
     return [
         checks.check,
         records.claim,
@@ -108,6 +119,7 @@ def activities(
         workloads.roll_back,
         requests.deliver,
         sweeps.sweep,
+        metering.meter,
     ]
 
 
@@ -171,11 +183,13 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         await database.ping()
         client = await connection.connect(settings.temporal_address)
         await _check_temporal(client)
-        await schedules.keep(client, schedules.SWEEP, every=settings.sweep_every, task_queue=settings.task_queue)
+        for errand, every in ((schedules.SWEEP, settings.sweep_every), (schedules.METERING, settings.meter_every)):
+            await schedules.keep(client, errand, every=every, task_queue=settings.task_queue)
         steps = activities(
             cluster=cluster,
             helm=helm,
             database=database,
+            meters=SupabaseUsage(database),
             desk=TemporalDesk(client, settings.task_queue),
             catalog=catalog,
             operator_namespace=settings.operator_namespace,

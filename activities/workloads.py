@@ -14,6 +14,7 @@ from ..model.instance import Kind
 from ..model.messages import Ready, Work
 from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import Revision, objects_of, running_revision
+from ..model.sizes import sizes_of
 from ..model.wishes import url_of
 from .home import demand_home, has_home
 from .polling import patience
@@ -41,10 +42,12 @@ class Workloads:
         revision = await self._running(work)
         wanted = objects_of(revision)
         waiting_for = ""
+        seen: Sequence[Manifest] = ()
         try:
             async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
                 while True:
-                    found = health.assess(wanted, watch.objects())
+                    seen = watch.objects()
+                    found = health.assess(wanted, seen)
                     if isinstance(found, health.Ready):
                         break
                     if isinstance(found, health.Failed):
@@ -60,7 +63,8 @@ class Workloads:
             ) from None
         await self._demand_open(work)
         plan = self._catalog.plans.get(work.plan)
-        return Ready(revision=(await self._running(work)).version, url=url_of(work, plan) if plan else None)
+        url = url_of(work, plan) if plan else None
+        return Ready(revision=(await self._running(work)).version, url=url, sizes=sizes_of(seen))
 
     @activity.defn(name="settle")
     async def settle(self, work: Work) -> Ready:

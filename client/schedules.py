@@ -26,7 +26,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..model.errors import Forbidden
-from ..model.messages import SWEEP_WORKFLOW
+from ..model.messages import METERING_WORKFLOW, SWEEP_WORKFLOW
 from .connection import ANSWER_WITHIN, temporal_errors
 
 
@@ -53,6 +53,14 @@ SWEEP = Errand(
     "INNKEEPER_SWEEP_EVERY",
     what="looks for operations that were lost, and asks for repairs",
     why="lost operations are found",
+)
+
+METERING = Errand(
+    "innkeeper-metering",
+    METERING_WORKFLOW,
+    "INNKEEPER_METER_EVERY",
+    what="meters what instances use",
+    why="what instances use is metered",
 )
 
 ATTEMPTS = 3

@@ -28,7 +28,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 2
+SCHEMA = 3
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 _LONGEST_PAGE = 999
@@ -148,6 +148,19 @@ class SupabaseRows:
         found = await self._rows(query.order("seq", desc=True).limit(size + 1))
         items = [_read(OperationRecord, row) for row in found[:size]]
         return OperationPage(items=items, next=str(found[size - 1]["seq"]) if len(found) > size else None)
+
+    async def call(self, answer: type[M], function: str, **arguments: Any) -> M:
+        """Call one of the migrations' functions, for gateways that share this connection.
+
+        Raises:
+            Unreachable: no answer; what the function does may have happened.
+            Forbidden: the key or the token does not have the right.
+            Permanent: the migrations are missing.
+        """
+        told = await self._send(self._client.rpc(function, storable(arguments)))
+        if not isinstance(told, dict):
+            raise self._not_supabase()
+        return _read(answer, told)
 
     async def _by_name(self, query: _Cut, page: Page) -> InstancePage:
         """One page of the instances that a query names."""

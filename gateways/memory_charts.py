@@ -96,7 +96,8 @@ def _labels(name: str, part: str) -> dict[str, str]:
 
 
 def _workload(name: str, part: str, replicas: int) -> Manifest:
-    pod = {"containers": [{"name": part, "image": f"example/{part}:1"}]}
+    requests = {"cpu": "100m", "memory": "128Mi"}
+    pod = {"containers": [{"name": part, "image": f"example/{part}:1", "resources": {"requests": requests}}]}
     return {
         "replicas": replicas,
         "selector": {"matchLabels": _labels(name, part)},

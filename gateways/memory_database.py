@@ -9,6 +9,7 @@ from typing import TypeVar
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
+from innkeeper.model.usage import InstanceEvent
 
 from .faults import Faults
 from .record_checks import check_claim, check_ending, place_of, storable, superseded
@@ -32,7 +33,13 @@ class MemoryDatabase:
         """Instances by name."""
         self.records: dict[str, OperationRecord] = {}
         """Operations by request id, in the order of their claims."""
+        self.events: list[InstanceEvent] = []
+        """What the rows have said, in turn."""
         self._clock = clock
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        return self._clock()
 
     async def ping(self) -> None:
         """Nothing to reach, unless a fault is programmed."""
@@ -165,6 +172,7 @@ class MemoryDatabase:
             generation=row.generation + 1 if row else 1,
             url=row.url if row else None,
             revision=row.revision if row else None,
+            sizes=row.sizes if row else None,
             created_at=row.created_at if row and row.tenant == tenant else now,
             updated_at=now,
         )
@@ -184,6 +192,7 @@ class MemoryDatabase:
             run_id=claim.run_id,
             started_at=now,
         )
+        self._note(after, record)
         return self._answer(Verdict.CLAIMED, record)
 
     def _met(self, row: Instance) -> Status:
@@ -206,7 +215,7 @@ class MemoryDatabase:
         ):
             raise superseded(ending)
         now, done = self._clock(), ending.outcome is Outcome.DONE
-        self.records[record.id] = record.model_copy(
+        self.records[record.id] = ended = record.model_copy(
             update={
                 "outcome": ending.outcome,
                 "status": ending.status,
@@ -226,11 +235,30 @@ class MemoryDatabase:
                 "upgrade_pending": ending.upgrade_pending,
                 "url": ending.url if done else row.url,
                 "revision": ending.revision if done else ending.revision or row.revision,
+                "sizes": None if ending.status is Status.PURGED else ending.sizes or row.sizes,
                 "cause": ending.cause if ending.status is Status.ERROR else None,
                 "updated_at": now,
             }
         )
+        if (row.status, row.plan, row.sizes) != (after.status, after.plan, after.sizes):
+            self._note(after, ended)
         return after
+
+    def _note(self, row: Instance, record: OperationRecord) -> None:
+        """Write the event of a row's change."""
+        self.events.append(
+            InstanceEvent(
+                seq=len(self.events) + 1,
+                at=row.updated_at,
+                instance=row.name,
+                tenant=row.tenant,
+                plan=row.plan,
+                status=row.status,
+                operation=record.id,
+                outcome=record.outcome,
+                sizes=row.sizes,
+            )
+        )
 
 
 def _owned(row: Instance, tenant: str | None) -> bool:

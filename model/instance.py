@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from .errors import Cause
+from .sizes import Sizes
 
 
 class Status(StrEnum):
@@ -111,6 +112,8 @@ class Instance(BaseModel):
     url: str | None = None
     revision: int | None = None
     """Helm's revision that runs, None where nothing does."""
+    sizes: Sizes | None = None
+    """What it asked of the cluster when it was last found ready, None before that and once it is purged."""
     cause: Cause | None = None
     """Why the status is `error`."""
     created_at: datetime

@@ -13,6 +13,7 @@ from . import names
 from .catalog import Deadlines
 from .errors import BadInput, Cause
 from .instance import Kind, Status
+from .sizes import Sizes
 
 TASK_QUEUE = "innkeeper"
 
@@ -33,6 +34,7 @@ DECIDE_UPDATE = "decide"
 NEXT_UPDATE = "next"
 HANDOVER_WORKFLOW = "HandOver"
 SWEEP_WORKFLOW = "Sweep"
+METERING_WORKFLOW = "Metering"
 
 
 class Message(BaseModel):
@@ -137,6 +139,8 @@ class Ready(Message):
 
     revision: int
     url: str | None = None
+    sizes: Sizes | None = None
+    """What it asks of the cluster; None from workers that did not look."""
 
 
 class StepState(StrEnum):

@@ -19,6 +19,7 @@ from .catalog import ChartRef, Deadlines, UpgradeFailure
 from .errors import Cause
 from .instance import Instance, Kind, Status
 from .messages import Decided, Message, OperationRecord, Outcome, Request, StepEvent
+from .sizes import Sizes
 
 Manifest = dict[str, Any]
 """A Kubernetes object as the API server shows it (JSON, camelCase keys)."""
@@ -292,6 +293,8 @@ class Ending(Message):
     """The plan that the instance ends on, None to leave it as it is."""
     upgrade_pending: bool = False
     """The plan is still to be applied, by the next start."""
+    sizes: Sizes | None = None
+    """What the instance asks of the cluster, None to leave what the row says."""
 
 
 class Page(Message):

@@ -133,13 +133,15 @@ def settings(addresses: Addresses) -> Settings:
         catalog=CATALOG,
         # Tests look at what is lost themselves.
         sweep_every=0,
+        meter_every=0,
     )
 
 
 @pytest.fixture(scope="session")
 def platform_env(addresses: Addresses) -> dict[str, str]:
     """The environment of a child process that uses the platform, with the tests' catalog."""
-    return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG), "INNKEEPER_SWEEP_EVERY": "0"}
+    quiet = {"INNKEEPER_SWEEP_EVERY": "0", "INNKEEPER_METER_EVERY": "0"}
+    return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG), **quiet}
 
 
 @pytest.fixture(scope="session")

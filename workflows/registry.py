@@ -8,6 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.instance import Kind
 
 from .handover import HandingOver
+from .metering import Metering
 from .operation import Operation
 from .provision import Provision
 from .purge import Purge
@@ -30,5 +31,5 @@ WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PURGE: Purge,
 }
 
-SERVICES: tuple[type, ...] = (HandingOver, Sweep)
+SERVICES: tuple[type, ...] = (HandingOver, Sweep, Metering)
 """Workflows that no caller asks for."""

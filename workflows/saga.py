@@ -358,6 +358,7 @@ class Saga:
             decisions=self.parking.decided,
             plan=plan,
             upgrade_pending=self.upgrade_pending,
+            sizes=ready.sizes if ready else None,
         )
         row: Instance = await calls.quick("record", Records.finish, ending, instance=self.request.instance)
         self._outcome = outcome

@@ -13,6 +13,7 @@ from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.gateways.usage_rows import SupabaseUsage
 from innkeeper.model.errors import BadInput
 from innkeeper.settings import Settings
 from innkeeper.worker import activities
@@ -35,6 +36,7 @@ class Parts(NamedTuple):
             cluster=PlayedCluster(lambda _: self.cluster, cast),
             helm=PlayedHelm(lambda _: self.helm, cast, cut_short),
             database=PlayedDatabase(self.rows, cast),
+            meters=SupabaseUsage(self.rows),
             desk=TemporalDesk(self.client, self.settings.task_queue),
             catalog=self.settings.load_catalog(),
             operator_namespace=self.settings.operator_namespace,

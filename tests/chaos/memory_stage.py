@@ -23,6 +23,7 @@ from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_helm import MemoryHelm
+from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog
 from innkeeper.model.fence import widest_role
 from innkeeper.model.ports import Manifest, Ref
@@ -137,6 +138,7 @@ class MemoryStage:
             cluster=PlayedCluster(self.cluster_of, cast),
             helm=PlayedHelm(helm_of, cast),
             database=PlayedDatabase(self.rows, cast),
+            meters=MemoryUsage(self.rows),
             desk=TemporalDesk(client, queue),
             catalog=self.plans,
             operator_namespace=OPERATORS,

@@ -11,9 +11,9 @@ from temporalio.client import Client, ScheduleActionStartWorkflow, ScheduleDescr
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from innkeeper.client.schedules import SWEEP, keep
+from innkeeper.client.schedules import METERING, SWEEP, keep
 from innkeeper.model.errors import Forbidden
-from innkeeper.model.messages import SWEEP_WORKFLOW
+from innkeeper.model.messages import METERING_WORKFLOW, SWEEP_WORKFLOW
 
 from .conftest import temporal_binary
 
@@ -103,6 +103,16 @@ async def test_workers_that_want_it_and_one_that_does_not_may_start_at_once(temp
         await asyncio.gather(*(keep(temporal, SWEEP, every=every, task_queue=QUEUE) for every in (3600, 0, 1800)))
     await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
     assert (await described(temporal)).schedule.spec.intervals[0].every == timedelta(hours=1)
+
+
+async def test_each_errand_has_a_schedule_of_its_own(temporal: Client) -> None:
+    await keep(temporal, SWEEP, every=3600, task_queue=QUEUE)
+    await keep(temporal, METERING, every=300, task_queue=QUEUE)
+    await keep(temporal, SWEEP, every=0, task_queue=QUEUE)
+    told = await temporal.get_schedule_handle(METERING.id).describe()
+    assert action_of(told).workflow == METERING_WORKFLOW
+    assert [each.every for each in told.schedule.spec.intervals] == [timedelta(minutes=5)]
+    await keep(temporal, METERING, every=0, task_queue=QUEUE)
 
 
 async def test_a_temporal_that_allows_no_schedules_is_named_with_what_to_do() -> None:

@@ -15,8 +15,11 @@ from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_usage import MemoryUsage
+from innkeeper.gateways.usage_rows import SupabaseUsage
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.ports import Cluster, Database, Helm, Ref, Release
+from innkeeper.model.usage_ports import Meters
 
 
 @pytest.fixture(params=["memory", "supabase"])
@@ -34,6 +37,15 @@ async def database(backing: SupabaseLite | None) -> AsyncIterator[Database]:
         return
     async with await SupabaseDatabase.connect(backing.url, backing.secret_key) as connected:
         yield connected
+
+
+@pytest.fixture
+def meters(database: Database) -> Meters:
+    """The meters over the same database."""
+    if isinstance(database, MemoryDatabase):
+        return MemoryUsage(database)
+    assert isinstance(database, SupabaseDatabase)
+    return SupabaseUsage(database)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.gateways.usage_rows import SupabaseUsage
 from innkeeper.model import catalog
 from innkeeper.model.errors import Unreachable
 from innkeeper.model.instance import Instance
@@ -181,6 +182,7 @@ class Site:
                 cluster=cluster,
                 helm=helm,
                 database=database,
+                meters=SupabaseUsage(database),
                 desk=TemporalDesk(client, name),
                 catalog=CATALOG,
                 operator_namespace=OPERATORS,

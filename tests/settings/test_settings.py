@@ -114,7 +114,8 @@ def test_relative_chart_paths_count_from_the_catalogs_folder() -> None:
     assert path == str(folder.resolve() / "charts/x")
 
 
+@pytest.mark.parametrize("setting", ["sweep_every", "meter_every"])
 @pytest.mark.parametrize("seconds", [-1, 86_401])
-def test_a_sweep_is_asked_for_between_never_and_once_a_day(seconds: int) -> None:
-    with pytest.raises(BadInput, match=f"sweep_every: {seconds} is wrong"):
-        Settings.load(sweep_every=seconds)
+def test_what_a_schedule_starts_is_asked_for_between_never_and_once_a_day(setting: str, seconds: int) -> None:
+    with pytest.raises(BadInput, match=f"{setting}: {seconds} is wrong"):
+        Settings.load(**{setting: seconds})

@@ -29,6 +29,7 @@ from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_helm import MemoryHelm
+from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog, names
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
@@ -187,6 +188,7 @@ class World:
         self.database = MemoryDatabase(faults=self.faults)
         self.written = Written()
         self.database.rows = self.written
+        self.usage = MemoryUsage(self.database)
         self.innkeeper = Innkeeper(self.client, self.database)
 
     def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
@@ -195,6 +197,7 @@ class World:
             cluster=self.cluster,
             helm=helm or self.helm,
             database=self.database,
+            meters=self.usage,
             desk=TemporalDesk(self.client, TASK_QUEUE),
             catalog=catalog.parse(CATALOG, folder=charts),
             operator_namespace=OPERATORS,

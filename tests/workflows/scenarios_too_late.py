@@ -1,4 +1,4 @@
-"""More ways in which an operation can go: it is cancelled, mostly too late, or comes after one that was lost."""
+"""More ways in which things go: operations that are cancelled, mostly too late, or after a lost one; a metering."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from asking import ask
 
 from innkeeper.client import OperationHandle
 from innkeeper.model.instance import Kind
+from innkeeper.model.messages import METERING_WORKFLOW, TASK_QUEUE
 
 from .conftest import World
 from .scenarios import SCENARIOS, lost, over, provision, scenario, stop_done
@@ -62,3 +63,10 @@ async def stopped_upgrade_after_a_lost_start(world: World, name: str) -> str:
     await stop_done(world, name)
     await lost(world, Kind.START, name, "cluster.patch")
     return await over(await ask(world.client, Kind.UPGRADE, name, plan="crowded"))
+
+
+@scenario
+async def metering_of_a_page(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    await world.client.execute_workflow(METERING_WORKFLOW, id=name, task_queue=TASK_QUEUE)
+    return name

@@ -19,7 +19,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from innkeeper.model.instance import Kind
-from innkeeper.model.messages import HANDOVER_WORKFLOW, SWEEP_WORKFLOW
+from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, SWEEP_WORKFLOW
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
@@ -48,7 +48,7 @@ def test_every_scenario_has_a_stored_history() -> None:
 
 def test_every_workflow_has_a_stored_history() -> None:
     starts = [stored(path.stem).events[0].workflow_execution_started_event_attributes for path in STORED.glob("*.json")]
-    known = {kind.workflow_type for kind in Kind} | {HANDOVER_WORKFLOW, SWEEP_WORKFLOW}
+    known = {kind.workflow_type for kind in Kind} | {HANDOVER_WORKFLOW, SWEEP_WORKFLOW, METERING_WORKFLOW}
     assert {start.workflow_type.name for start in starts} >= known
 
 

@@ -1,0 +1,145 @@
+"""What metering costs: instances with 30 days of events each, metered at once, and then once more.
+
+Everything runs as in service (a worker, Temporal, Supabase lite), through the workflow that the schedule starts. Prints
+a Markdown table of seconds and database calls, and writes the figures to benchmarks/results/usage.json. Timings are
+told here and nowhere asserted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform as machine
+import random
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from innkeeper.activities.metering import Metering
+from innkeeper.embedded.options import Options
+from innkeeper.embedded.platform import Platform
+from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.usage_rows import SupabaseUsage
+from innkeeper.model.messages import METERING_WORKFLOW
+from innkeeper.model.usage_ports import Hours, Metered
+from innkeeper.worker import compose
+
+RESULTS = Path(__file__).resolve().parent / "results" / "usage.json"
+DAYS = 30
+EVENTS = 60
+"""Of each instance: started and stopped once a day."""
+QUEUE = "metering"
+
+
+class Counting(SupabaseDatabase):
+    """Counts what is asked of the database."""
+
+    calls = 0
+
+    async def _send(self, query: Any) -> Any:
+        self.calls += 1
+        return await super()._send(query)
+
+
+async def fill(database: SupabaseDatabase, instances: int, prefix: str, begun: datetime) -> None:
+    """Instances whose events have not been metered."""
+    chance = random.Random(7)  # noqa: S311  # figures that can be compared, not secrets
+    sizes = {"cpu_millicores": 150, "memory_mib": 192, "storage_mib": 1024}
+    for first in range(0, instances, 10):
+        names = [f"{prefix}-{number:05}" for number in range(first, min(first + 10, instances))]
+        rows = [
+            {"name": name, "tenant": f"t{chance.randrange(50)}", "plan": "starter", "namespace": f"inn-{name}"}
+            | {"release": name, "status": "running", "settled": "running"}
+            for name in names
+        ]
+        await database._send(database._client.table("instances").insert(rows))  # noqa: SLF001  # nobody else may
+        events = [
+            {
+                "at": (begun + timedelta(days=DAYS) * (number + chance.random()) / EVENTS).isoformat(),
+                "instance": row["name"],
+                "tenant": row["tenant"],
+                "plan": "starter",
+                "status": "stopped" if number % 2 else "running",
+                "sizes": sizes,
+            }
+            for row in rows
+            for number in range(EVENTS)
+        ]
+        await database._send(database._client.table("instance_events").insert(events))  # noqa: SLF001  # the same
+
+
+async def meter(client: Client, database: Counting, again: Hours | None = None) -> dict[str, Any]:
+    """One metering, from its start to its end."""
+    database.calls, begun = 0, time.perf_counter()
+    told: Metered = await client.execute_workflow(
+        METERING_WORKFLOW,
+        args=[] if again is None else [again],
+        id=f"metering-{uuid.uuid4().hex}",
+        task_queue=QUEUE,
+        result_type=Metered,
+    )
+    return {"seconds": time.perf_counter() - begun, "calls": database.calls, **told.model_dump()}
+
+
+async def measure(sizes: list[int]) -> dict[str, Any]:
+    """All figures of one run."""
+    figures: dict[str, Any] = {}
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="innkeeper-bench-") as folder:
+        async with Platform(Options(state_dir=Path(folder), temporal_in_memory=True)) as platform:
+            where = platform.addresses
+            client = await Client.connect(where.temporal_address, data_converter=pydantic_data_converter)
+            async with await Counting.connect(where.supabase_url, where.supabase_service_key) as database:
+                steps = [Metering(SupabaseUsage(database)).meter]
+                async with compose(client, steps, task_queue=QUEUE):
+                    for instances in sizes:
+                        now = datetime.now(UTC)
+                        begun = now - timedelta(days=DAYS)
+                        await meter(client, database)
+                        await fill(database, instances, f"n{instances}", begun)
+                        figures[str(instances)] = {
+                            "first": await meter(client, database),
+                            "five minutes later": await meter(client, database),
+                            "all again": await meter(client, database, Hours(since=begun, until=now)),
+                        }
+    return {
+        "machine": {"cores": os.cpu_count(), "system": machine.platform(), "python": sys.version.split()[0]},
+        "load before and after": [load, os.getloadavg()[0]],
+        "days": DAYS,
+        "events an instance": EVENTS,
+        "instances": figures,
+    }
+
+
+def show(told: dict[str, Any]) -> None:
+    """The Markdown table."""
+    print(f"{told['days']} days, {told['events an instance']} events an instance\n")
+    print("| instances | metering | seconds | database calls | hours written | corrections |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for instances, figures in told["instances"].items():
+        for what, each in figures.items():
+            cells = (instances, what, f"{each['seconds']:.1f}", each["calls"], each["windows"], each["corrections"])
+            print(f"| {' | '.join(map(str, cells))} |")
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instances", type=int, nargs="+", default=[100, 1000])
+    told = asyncio.run(measure(parser.parse_args().instances))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+    show(told)
+
+
+if __name__ == "__main__":
+    main()

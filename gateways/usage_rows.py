@@ -1,0 +1,59 @@
+"""What was used, in Supabase: read and written by the functions of the migrations, over the rows' own connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from innkeeper.model.ports import Page
+from innkeeper.model.usage import Run
+from innkeeper.model.usage_ports import Hours, Meter, Metered, MeterPage, Usage, UsagePage
+
+from .database import SupabaseRows
+from .usage_pages import cut, place_of
+
+
+class SupabaseUsage:
+    """`model.usage_ports.UsageRows` and `Meters`, which needs the project's secret key. It is closed with its rows."""
+
+    def __init__(self, rows: SupabaseRows) -> None:
+        self._rows = rows
+
+    async def usage(self, wanted: Usage, page: Page) -> UsagePage:
+        """One page of figures.
+
+        Raises:
+            BadInput: the page's cursor is none of ours.
+            Unreachable: no answer.
+            Forbidden: the key or the token does not have the right.
+        """
+        told = wanted.model_dump(mode="json", exclude_none=True, exclude={"by"})
+        after = None if page.after is None else place_of(page.after)
+        found = await self._rows.call(
+            UsagePage, "innkeeper_usage", **told, period=wanted.by, after=after, most=page.limit + 1
+        )
+        return cut(found.items, page.limit)
+
+    async def metering_page(self, after: str | None, *, again: Hours | None = None) -> MeterPage:
+        """The next instances to be metered.
+
+        Raises:
+            Unreachable: no answer.
+            Forbidden: the key does not have a worker's rights.
+            Permanent: the migrations are missing.
+        """
+        told = again.model_dump(mode="json") if again else {}
+        return await self._rows.call(MeterPage, "innkeeper_metering_page", after=after, **told)
+
+    async def meter(self, meters: Sequence[Meter], runs: Sequence[Run]) -> Metered:
+        """Write what was metered.
+
+        Raises:
+            Unreachable: no answer; it may have been written, and may be repeated.
+            Forbidden: the key does not have a worker's rights.
+        """
+        return await self._rows.call(
+            Metered,
+            "innkeeper_meter",
+            meters=[each.model_dump(mode="json", exclude={"events"}) for each in meters],
+            runs=[each.model_dump(mode="json") for each in runs],
+        )

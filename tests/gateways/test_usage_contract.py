@@ -1,0 +1,280 @@
+"""What is metered, held by the gateway in memory and by Supabase alike."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from desk import Desk
+
+from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_usage import MemoryUsage
+from innkeeper.gateways.usage_rows import SupabaseUsage
+from innkeeper.model.errors import BadInput
+from innkeeper.model.instance import Kind, Status
+from innkeeper.model.messages import Outcome
+from innkeeper.model.ports import Page
+from innkeeper.model.sizes import Sizes
+from innkeeper.model.usage import HOUR, InstanceEvent, hour_of, metered
+from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, Meters, Usage
+
+SIZES = Sizes(cpu_millicores=250, memory_mib=512, storage_mib=2048)
+Gateway = MemoryUsage | SupabaseUsage
+
+
+@pytest.fixture
+def usage(meters: Meters) -> Gateway:
+    """The gateway under contract."""
+    assert isinstance(meters, MemoryUsage | SupabaseUsage)
+    return meters
+
+
+async def due(usage: Gateway, desk: Desk, again: Hours | None = None) -> Meter | None:
+    """What is to be metered of the desk's instance, wherever it stands among others."""
+    page = await usage.metering_page(desk.name[:-1], again=again)
+    return next((each for each in page.meters if each.instance == desk.name), None)
+
+
+async def meter(usage: Gateway, desk: Desk, again: Hours | None = None) -> Metered:
+    """Meter the desk's instance, and no other."""
+    found = await due(usage, desk, again)
+    assert found is not None
+    return await usage.meter([found], metered(found.events, found.since, found.until))
+
+
+async def happened(desk: Desk, ago: float, status: Status, **more: Any) -> datetime:
+    """An event that comes late, so many hours before the full hour."""
+    at = hour_of(datetime.now(UTC)) - timedelta(hours=ago)
+    told = {"tenant": desk.tenant, "plan": "starter", "sizes": SIZES, **more}
+    database = desk.database
+    event = InstanceEvent(seq=0, at=at, instance=desk.name, status=status, **told)
+    if isinstance(database, MemoryDatabase):
+        database.events.append(event.model_copy(update={"seq": len(database.events) + 1}))
+    else:
+        await table(desk, "instance_events").insert(event.model_dump(mode="json", exclude={"seq"})).execute()
+    return at
+
+
+def table(desk: Desk, name: str) -> Any:
+    """A table, behind the gateway's back."""
+    assert isinstance(desk.database, SupabaseDatabase)
+    return desk.database._client.table(name)
+
+
+async def corrections(usage: Gateway, desk: Desk) -> set[tuple[str, datetime, Decimal, Decimal]]:
+    """Metric, window, before and after of what was corrected."""
+    if isinstance(usage, MemoryUsage):
+        found = [each for each in usage.corrections if each.instance == desk.name]
+        return {(each.metric, each.window_start, each.before, each.after) for each in found}
+    rows = (await table(desk, "usage_corrections").select("*").eq("instance", desk.name).execute()).data
+    assert all(row["why"] and row["at"] for row in rows)
+    return {
+        (row["metric"], datetime.fromisoformat(row["window_start"]), Decimal(row["before"]), Decimal(row["after"]))
+        for row in rows
+    }
+
+
+async def figures(usage: Gateway, desk: Desk, **wanted: Any) -> list[Figure]:
+    return (await usage.usage(Usage(instance=desk.name, **{"by": "hour", **wanted}), Page(limit=1000))).items
+
+
+def told(found: list[Figure], metric: str = "running_seconds") -> dict[datetime, Decimal]:
+    return {each.window_start: each.quantity for each in found if each.metric == metric}
+
+
+async def events_of(usage: Gateway, desk: Desk) -> list[InstanceEvent]:
+    found = await due(usage, desk)
+    assert found is not None
+    return found.events
+
+
+async def test_each_write_of_an_operation_is_an_event(usage: Gateway, desk: Desk) -> None:
+    claim = await desk.claim(Kind.PROVISION)
+    await desk.finish(claim, Status.RUNNING, sizes=SIZES)
+    row = await desk.row()
+    assert row.sizes == SIZES
+    stop = await desk.claim(Kind.STOP)
+    await desk.finish(stop, Status.STOPPED)
+    ended = await desk.finish(stop, Status.STOPPED)
+    found = await events_of(usage, desk)
+    assert [(each.status, each.sizes, each.outcome) for each in found] == [
+        (Status.PROVISIONING, None, Outcome.RUNNING),
+        (Status.RUNNING, SIZES, Outcome.DONE),
+        (Status.STOPPING, SIZES, Outcome.RUNNING),
+        (Status.STOPPED, SIZES, Outcome.DONE),
+    ]
+    assert [each.operation for each in found] == [
+        each.operation.id for each in (claim, claim, stop, stop) if each.operation
+    ]
+    assert {(each.instance, each.tenant, each.plan) for each in found} == {(desk.name, desk.tenant, "starter")}
+    assert [each.seq for each in found] == sorted({each.seq for each in found})
+    assert found[1].at == row.updated_at
+    assert abs(found[-1].at - ended.updated_at) < timedelta(seconds=5)
+
+
+async def test_sizes_are_forgotten_with_what_is_purged_and_kept_until_then(usage: Gateway, desk: Desk) -> None:
+    await desk.finish(await desk.claim(Kind.PROVISION), Status.RUNNING, sizes=SIZES)
+    await desk.settle(Status.UNINSTALLED, Kind.UNINSTALL)
+    assert (await desk.row()).sizes == SIZES
+    await desk.settle(Status.PURGED, Kind.PURGE)
+    assert (await desk.row()).sizes is None
+    assert (await events_of(usage, desk))[-1].sizes is None
+
+
+async def test_an_operation_that_nobody_ended_has_one_event(usage: Gateway, desk: Desk) -> None:
+    request = desk.request(Kind.PROVISION)
+    for _ in range(3):
+        await desk.ask(request)
+    assert [each.status for each in await events_of(usage, desk)] == [Status.PROVISIONING]
+
+
+async def test_a_running_hour_grows_and_a_past_one_is_final(usage: Gateway, desk: Desk) -> None:
+    await desk.finish(await desk.claim(Kind.PROVISION), Status.STOPPED, sizes=SIZES)
+    begun = await happened(desk, 2, Status.RUNNING)
+    assert await meter(usage, desk) == Metered(instances=1, windows=3)
+    first = await figures(usage, desk)
+    assert {each.window_start: each.final for each in first} == {
+        begun: True,
+        begun + HOUR: True,
+        begun + 2 * HOUR: False,
+    }
+    assert [told(first)[begun + number * HOUR] for number in range(2)] == [3600, 3600]
+    assert told(first, "cpu_seconds")[begun] == 900
+    assert told(first, "memory_gib_seconds")[begun] == 1800
+    assert told(first, "storage_gib_seconds")[begun] == 7200
+    assert told(first, "operations") == {begun + 2 * HOUR: 1}
+    await asyncio.sleep(0.01)
+    assert await meter(usage, desk) == Metered(instances=1, windows=1)
+    after = told(await figures(usage, desk), "storage_gib_seconds")
+    assert after[begun + 2 * HOUR] > told(first, "storage_gib_seconds")[begun + 2 * HOUR]
+    assert await corrections(usage, desk) == set()
+
+
+async def test_a_late_event_corrects_its_hours_and_leaves_a_trace(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 4, Status.RUNNING)
+    await meter(usage, desk)
+    await happened(desk, 2.5, Status.STOPPED)
+    assert (await meter(usage, desk)).corrections == 9
+    hours = told(await figures(usage, desk))
+    assert [hours.get(begun + number * HOUR) for number in range(4)] == [3600, 1800, None, None]
+    found = await corrections(usage, desk)
+    assert {each[1] for each in found} == {begun + number * HOUR for number in (1, 2, 3)}
+    assert ("running_seconds", begun + HOUR, Decimal(3600), Decimal(1800)) in found
+    assert ("cpu_seconds", begun + 2 * HOUR, Decimal(900), Decimal(0)) in found
+
+
+async def test_hours_that_become_used_only_later_are_traced_too(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    first = await happened(desk, 3, Status.PURGED)
+    await meter(usage, desk)
+    await happened(desk, 3, Status.RUNNING)
+    await happened(desk, 2, Status.PURGED)
+    assert (await meter(usage, desk)).corrections == 4
+    assert {(each[0], each[2]) for each in await corrections(usage, desk) if each[1] == first} == {
+        (metric, Decimal(0))
+        for metric in ("running_seconds", "cpu_seconds", "memory_gib_seconds", "storage_gib_seconds")
+    }
+
+
+async def test_past_hours_metered_again_are_the_same(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 9, Status.RUNNING)
+    await happened(desk, 6.5, Status.STOPPED)
+    await meter(usage, desk)
+    before = await figures(usage, desk, until=begun + 9 * HOUR)
+    for span in (Hours(since=begun, until=begun + 9 * HOUR), Hours(since=begun + HOUR, until=begun + 1.5 * HOUR)):
+        assert await meter(usage, desk, span) == Metered(instances=1)
+    assert await figures(usage, desk, until=begun + 9 * HOUR) == before
+    assert await corrections(usage, desk) == set()
+
+
+async def test_a_past_hour_is_not_metered_again_before_it_was_metered(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 5, Status.RUNNING)
+    assert await due(usage, desk, Hours(since=begun, until=begun + HOUR)) is None
+    await meter(usage, desk)
+    found = await due(usage, desk, Hours(since=begun - 99 * HOUR, until=begun + 99 * HOUR))
+    assert found is not None
+    assert found.since == begun
+    assert found.until < datetime.now(UTC)
+
+
+async def test_what_is_written_twice_or_late_changes_nothing(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    late = await due(usage, desk)
+    assert late is not None
+    await meter(usage, desk)
+    known = await figures(usage, desk)
+    for _ in range(2):
+        assert await usage.meter([late], []) == Metered()
+    await desk.settle(Status.STOPPED, Kind.STOP)
+    await meter(usage, desk)
+    last = await figures(usage, desk)
+    assert told(last, "storage_gib_seconds") == {}
+    assert told(last, "operations") != told(known, "operations")
+    hour = late.model_copy(update={"until": late.since + HOUR})
+    assert await usage.meter([hour], []) == Metered(), "it has not seen the stop"
+    assert await figures(usage, desk) == last
+
+
+async def test_what_is_purged_is_metered_once_more_and_then_left_alone(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    await desk.settle(Status.UNINSTALLED, Kind.UNINSTALL)
+    await desk.settle(Status.PURGED, Kind.PURGE)
+    await meter(usage, desk)
+    assert await due(usage, desk) is None
+    assert {each.final for each in await figures(usage, desk)} == {True}
+    await happened(desk, 3, Status.RUNNING)
+    assert await due(usage, desk) is not None
+
+
+async def test_two_meterings_at_once_leave_what_one_leaves(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 20, Status.RUNNING)
+    await asyncio.gather(*(meter(usage, desk) for _ in range(5)))
+    hours = told(await figures(usage, desk, until=begun + 20 * HOUR))
+    assert hours == {begun + number * HOUR: Decimal(3600) for number in range(20)}
+    assert await corrections(usage, desk) == set()
+
+
+async def test_days_are_the_sums_of_their_hours(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    await happened(desk, 60, Status.RUNNING)
+    await meter(usage, desk)
+    hours, days = await figures(usage, desk), await figures(usage, desk, by="day")
+    for metric in ("running_seconds", "cpu_seconds", "memory_gib_seconds", "storage_gib_seconds", "operations"):
+        sums: dict[datetime, Decimal] = {}
+        for window, quantity in told(hours, metric).items():
+            day = window.replace(hour=0)
+            sums[day] = sums.get(day, Decimal(0)) + quantity
+        assert told(days, metric) == sums
+    assert {each.window_end - each.window_start for each in days} == {timedelta(days=1)}
+    assert [each.final for each in days if each.metric == "running_seconds"] == [True] * (len(told(days)) - 1) + [False]
+
+
+async def test_figures_are_read_by_tenant_and_time_and_page_by_page(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 5, Status.RUNNING)
+    await meter(usage, desk)
+    wanted = Usage(tenant=desk.tenant, since=begun + HOUR, until=begun + 3 * HOUR, by="hour")
+    whole = (await usage.usage(wanted, Page(limit=1000))).items
+    assert {each.window_start for each in whole} == {begun + HOUR, begun + 2 * HOUR}
+    assert len(whole) == 8
+    pages = []
+    page = await usage.usage(wanted, Page(limit=3))
+    while page.next is not None:
+        pages += page.items
+        page = await usage.usage(wanted, Page(limit=3, after=page.next))
+    assert pages + page.items == whole
+    assert (await usage.usage(Usage(tenant="nobody"), Page())).items == []
+
+
+@pytest.mark.parametrize("cursor", ["", "7", '["a"]', '["a", "b", "c", "d", "e"]', '["a", "2026-01-01", "c", "d", 5]'])
+async def test_a_cursor_that_is_none_is_refused(usage: Gateway, cursor: str) -> None:
+    with pytest.raises(BadInput, match="is not a page's cursor"):
+        await usage.usage(Usage(), Page(after=cursor))
