@@ -15,6 +15,8 @@ from ..model.errors import (
 from ..model.instance import Instance, Kind, Status
 from ..model.messages import Choice, Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent, StepState
 from ..model.ports import InstancePage, OperationPage
+from ..model.reports import Recorded, UsageReport
+from ..model.usage_ports import Figure, UsagePage
 from .api import Innkeeper
 from .delivery import OnConflict
 from .handle import OperationDescription, OperationHandle
@@ -29,6 +31,7 @@ __all__ = [
     "Cause",
     "Choice",
     "Decided",
+    "Figure",
     "Forbidden",
     "Innkeeper",
     "InnkeeperError",
@@ -47,6 +50,7 @@ __all__ = [
     "Parked",
     "Part",
     "Question",
+    "Recorded",
     "Refused",
     "Span",
     "Status",
@@ -56,4 +60,6 @@ __all__ = [
     "SyncOperationHandle",
     "Timeline",
     "Unreachable",
+    "UsagePage",
+    "UsageReport",
 ]

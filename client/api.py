@@ -15,18 +15,20 @@ from ..model.errors import BadInput
 from ..model.instance import Kind
 from ..model.messages import TASK_QUEUE, Choice, Decided, Request
 from ..model.ports import Rows
+from ..model.usage_ports import UsageRows
 from . import connection, operators, runs
 from .delivery import OnConflict, Place, deliver, find
 from .handle import OperationHandle
 from .operators import Parked
 from .reading import Reader
 from .rows import RowsSource
+from .usage import UsageClient
 
 TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
 """The same variable names the workers' queue."""
 
 
-class Innkeeper(Reader):
+class Innkeeper(Reader, UsageClient):
     """Asks for operations and reads what became of them. Holds one connection; share one per event loop.
 
     Each operation's method delivers the request durably and returns at once; the handle waits, follows or cancels.
@@ -53,13 +55,17 @@ class Innkeeper(Reader):
         self,
         client: Client,
         rows: Rows | None = None,
+        usage: UsageRows | None = None,
         *,
         task_queue: str | None = None,
         supabase_url: str | None = None,
         supabase_key: str | None = None,
     ) -> None:
-        """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`."""
-        super().__init__(RowsSource(rows, url=supabase_url, key=supabase_key))
+        """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`.
+
+        Where rows are given, usage has to be as well (`model.usage_ports.UsageRows`), or there is none.
+        """
+        super().__init__(RowsSource(rows, usage, url=supabase_url, key=supabase_key))
         self._client = connection.speaking_pydantic(client)
         self._task_queue = task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from ..model.errors import BadInput, MissingExtra
 from ..model.ports import Rows
+from ..model.usage_ports import UsageRows
 
 URL_VARIABLE = "INNKEEPER_SUPABASE_URL"
 KEY_VARIABLE = "INNKEEPER_SUPABASE_KEY"
@@ -19,8 +20,16 @@ KEY_VARIABLE = "INNKEEPER_SUPABASE_KEY"
 class RowsSource:
     """Where rows come from, opened at the first read."""
 
-    def __init__(self, rows: Rows | None = None, *, url: str | None = None, key: str | None = None) -> None:
+    def __init__(
+        self,
+        rows: Rows | None = None,
+        usage: UsageRows | None = None,
+        *,
+        url: str | None = None,
+        key: str | None = None,
+    ) -> None:
         self._rows = rows
+        self._usage = usage
         self._close: Callable[[], Awaitable[None]] | None = None
         self._url = url
         self._key = key
@@ -38,6 +47,24 @@ class RowsSource:
             if self._rows is None:
                 self._rows = await self._connect()
         return self._rows
+
+    async def open_usage(self) -> UsageRows:
+        """What was used, over the same connection.
+
+        Raises:
+            MissingExtra: supabase is not installed.
+            BadInput: no address or key was given, or rows were given without their usage.
+            Unreachable: Supabase does not answer.
+        """
+        rows = await self.open()
+        if self._usage is not None:
+            return self._usage
+        from ..gateways.database import SupabaseRows
+        from ..gateways.usage_rows import SupabaseUsage
+
+        if not isinstance(rows, SupabaseRows):
+            raise BadInput("usage", None, "is missing", fix="give it to Innkeeper() together with the rows")
+        return SupabaseUsage(rows)
 
     async def _connect(self) -> Rows:
         try:

@@ -99,6 +99,11 @@ class SyncInnkeeper(Twin[Innkeeper]):
     operation = blocking(Innkeeper.operation)
     operations = blocking(Innkeeper.operations)
 
+    record_usage = blocking(Innkeeper.record_usage)
+    record_usage_batch = blocking(Innkeeper.record_usage_batch)
+    usage = blocking(Innkeeper.usage)
+    usage_all = iterating(Innkeeper.usage_all)
+
     def handle_for(self, name: str, run_id: str) -> SyncOperationHandle:
         """The handle of a known run again; asks nobody.
 

@@ -28,7 +28,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 3
+SCHEMA = 4
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 _LONGEST_PAGE = 999

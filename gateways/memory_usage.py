@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from innkeeper.model.instance import Status
 from innkeeper.model.ports import Page
+from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.usage import HOUR, METRICS, InstanceEvent, Run, hour_of
 from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, MeterPage, Usage, UsagePage
 
 from .memory_database import MemoryDatabase
-from .usage_pages import Place, cut, place, place_of
+from .usage_pages import Place, cut, place, place_of, refused
 
 Key = tuple[str, datetime, str, str]
 """Instance, hour, tenant and plan."""
@@ -44,6 +45,10 @@ class MemoryUsage:
         self.corrections: list[Correction] = []
         self.metered: dict[str, tuple[datetime, int]] = {}
         """Instance → up to when, and the newest event that was seen."""
+        self.records: dict[str, UsageReport] = {}
+        """What was reported, by key."""
+        self.reported: dict[Key, Figures] = defaultdict(dict)
+        """The same, added up."""
         self._database = database
         self._page = page
 
@@ -60,6 +65,27 @@ class MemoryUsage:
                 last = (after[0], datetime.fromisoformat(after[1]), *after[2:])
                 found = [figure for figure in found if place(figure) > last]
             return cut(found, page.limit)
+
+    async def record_usage(self, reports: Sequence[UsageReport]) -> Recorded:
+        """Write all reports, or none.
+
+        Raises:
+            BadInput: a key was used with other content, or an instance is not there.
+        """
+        async with self._database.faults.around("db.record_usage"):
+            for each in sorted(reports, key=lambda report: report.instance):
+                if each.instance not in self._database.rows:
+                    raise refused("absent", each.instance)
+            records = dict(self.records)
+            for each in reports:
+                records.setdefault(each.key, each.model_copy(update={"at": each.at or self._database.now()}))
+            for each in sorted(reports, key=lambda report: report.key):
+                if each.model_copy(update={"at": each.at or records[each.key].at}) != records[each.key]:
+                    raise refused("mismatch", each.key)
+            fresh = [report for key, report in records.items() if key not in self.records]
+            for report in fresh:
+                self._record(report)
+            return Recorded(recorded=len(fresh), known=len(reports) - len(fresh))
 
     async def metering_page(self, after: str | None, *, again: Hours | None = None) -> MeterPage:
         """The next instances to be metered, by name."""
@@ -83,9 +109,23 @@ class MemoryUsage:
                     told = told.plus(self._write(each, until, [run for run in runs if run.instance == each.instance]))
             return told
 
+    def _record(self, report: UsageReport) -> None:
+        """Write one report that is new, and trace what becomes of an hour that was final."""
+        at = report.at or self._database.now()
+        known = [event for event in self._events(report.instance) if event.at <= at]
+        last = max(known, key=lambda event: (event.at, event.seq), default=None)
+        owner = last or self._database.rows[report.instance]
+        key = (report.instance, hour_of(at), owner.tenant, owner.plan)
+        before = self.reported[key].get(report.metric, Decimal(0))
+        self.records[report.key] = report
+        self.reported[key][report.metric] = after = before + report.quantity
+        metered = self.metered.get(report.instance)
+        if metered is not None and hour_of(at) + HOUR <= metered[0] and before != after:
+            self.corrections.append(Correction(key[0], key[2], key[3], report.metric, key[1], before, after))
+
     def _figures(self, wanted: Usage) -> Iterator[Figure]:
         totals: dict[Place, Decimal] = defaultdict(Decimal)
-        for (instance, hour, tenant, plan), figures in self.hours.items():
+        for (instance, hour, tenant, plan), figures in (*self.hours.items(), *self.reported.items()):
             if (
                 wanted.tenant in (None, tenant)
                 and wanted.instance in (None, instance)
@@ -99,7 +139,7 @@ class MemoryUsage:
         for (instance, window, tenant, plan, metric), quantity in totals.items():
             if not quantity:
                 continue
-            metered = self.metered[instance][0]
+            metered = self.metered[instance][0] if instance in self.metered else window
             purged = self._database.rows[instance].status is Status.PURGED
             yield Figure(
                 tenant=tenant,

@@ -1,4 +1,4 @@
-"""How figures are cut into pages, so that every gateway does it alike: the cursor is the last figure's place."""
+"""What every gateway of usage does alike: how figures are cut into pages, and how reports are refused."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ def cut(figures: Sequence[Figure], limit: int) -> UsagePage:
     if len(figures) <= limit:
         return UsagePage(items=items)
     return UsagePage(items=items, next=json.dumps(place(items[-1]), default=datetime.isoformat))
+
+
+def refused(verdict: str, subject: str) -> BadInput:
+    """Why no report was written: `mismatch` of a key's content, or `absent`, an instance."""
+    if verdict == "mismatch":
+        fix = "use a new key for what is new, and the same content where you report again"
+        return BadInput("key", subject, "was used before, with other content", fix=fix)
+    return BadInput("name", subject, "is no instance", fix="check the spelling, or provision it")
 
 
 def place_of(cursor: str) -> list[str]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from innkeeper.model.messages import Message
 from innkeeper.model.ports import Page
+from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.usage import Run
 from innkeeper.model.usage_ports import Hours, Meter, Metered, MeterPage, Usage, UsagePage
 
 from .database import SupabaseRows
-from .usage_pages import cut, place_of
+from .usage_pages import cut, place_of, refused
+
+
+class _Answer(Message):
+    verdict: str
+    subject: str = ""
+    recorded: int = 0
+    known: int = 0
 
 
 class SupabaseUsage:
@@ -32,6 +41,21 @@ class SupabaseUsage:
             UsagePage, "innkeeper_usage", **told, period=wanted.by, after=after, most=page.limit + 1
         )
         return cut(found.items, page.limit)
+
+    async def record_usage(self, reports: Sequence[UsageReport]) -> Recorded:
+        """Write all reports, or none.
+
+        Raises:
+            BadInput: a key was used with other content, or an instance is not there.
+            Unreachable: no answer; they may have been written, and may be repeated.
+            Forbidden: the key does not have a worker's rights.
+        """
+        answer = await self._rows.call(
+            _Answer, "innkeeper_record_usage", reports=[each.model_dump(mode="json") for each in reports]
+        )
+        if answer.verdict != "written":
+            raise refused(answer.verdict, answer.subject)
+        return Recorded(recorded=answer.recorded, known=answer.known)
 
     async def metering_page(self, after: str | None, *, again: Hours | None = None) -> MeterPage:
         """The next instances to be metered.

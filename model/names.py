@@ -76,6 +76,17 @@ def check_request_id(request_id: str) -> str:
     return request_id
 
 
+def check_key(key: str) -> str:
+    """An idempotency key of a report, under the same rules as a request's id.
+
+    Raises:
+        BadInput: it cannot be one.
+    """
+    if not _REQUEST.fullmatch(key):
+        raise BadInput("key", key, "is no key", fix=_REQUEST_FIX)
+    return key
+
+
 def check_new_request_id(request_id: str) -> str:
     """The id of a request that a caller makes: one that passes `check_request_id` and is not the sweep's.
 

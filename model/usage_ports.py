@@ -11,6 +11,7 @@ from pydantic import Field
 
 from .messages import Message
 from .ports import Page
+from .reports import Recorded, UsageReport
 from .usage import InstanceEvent, Run
 
 
@@ -97,13 +98,21 @@ class Usage(Message):
 
 
 class UsageRows(Protocol):
-    """What was used, as it can be read."""
+    """What was used, as it can be read, and what is reported."""
 
     async def usage(self, wanted: Usage, page: Page) -> UsagePage:
         """One page of figures, without those that are nothing.
 
         Raises:
             BadInput: the page's cursor is none of ours.
+        """
+        ...
+
+    async def record_usage(self, reports: Sequence[UsageReport]) -> Recorded:
+        """Write all reports, or none; those whose keys are known are not counted again.
+
+        Raises:
+            BadInput: a key was used with other content, or an instance is not there; names the first.
         """
         ...
 

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from desk import Desk
 from temporalio.client import Client
 from temporalio.worker import Worker
 
 from innkeeper import client as exported
 from innkeeper.client import Innkeeper
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_usage import MemoryUsage
+from innkeeper.model.instance import Status
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "backend.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
@@ -41,9 +44,14 @@ async def test_the_guides_examples_run_one_after_the_other(
             await run(code, names)
             if "connect()" in code:
                 # Rows from memory: where they are in Supabase is what the platform tests show.
-                names["innkeeper"] = Innkeeper(client, MemoryDatabase())
-    assert "record done" in printed.getvalue()
-    assert printed.getvalue().rstrip().splitlines()[-1].startswith("running")
+                database = MemoryDatabase()
+                await Desk(database, "acme", "t1").settle(Status.RUNNING)
+                names["innkeeper"] = Innkeeper(client, database, MemoryUsage(database))
+    lines = printed.getvalue().splitlines()
+    assert "record done" in lines
+    assert any(line.startswith("running") for line in lines)
+    assert "acme running" in lines
+    assert [line.split()[-3:] for line in lines[-2:]] == [["acme", "api_calls", "120"], ["acme", "messages", "42"]]
     await asyncio.to_thread(asyncio.run, run(BLOCKS[-1], names))
     assert names["result"].instance == "globex"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from innkeeper.model.errors import BadInput
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.ports import Page
+from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.sizes import Sizes
 from innkeeper.model.usage import HOUR, InstanceEvent, hour_of, metered
 from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, Meters, Usage
@@ -278,3 +280,84 @@ async def test_figures_are_read_by_tenant_and_time_and_page_by_page(usage: Gatew
 async def test_a_cursor_that_is_none_is_refused(usage: Gateway, cursor: str) -> None:
     with pytest.raises(BadInput, match="is not a page's cursor"):
         await usage.usage(Usage(), Page(after=cursor))
+
+
+def report(desk: Desk, quantity: float, *, ago: float | None = None, **more: str) -> UsageReport:
+    at = None if ago is None else hour_of(datetime.now(UTC)) - timedelta(hours=ago)
+    told = {"metric": "api_calls", "key": secrets.token_hex(8), **more}
+    return UsageReport.of(desk.name, told["metric"], quantity, key=told["key"], at=at)
+
+
+async def test_a_report_counts_once_with_the_same_content_and_is_refused_with_other(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    first = report(desk, 5, ago=1)
+    for known in (0, 1):
+        assert await usage.record_usage([first]) == Recorded(recorded=1 - known, known=known)
+    others = [
+        first.model_copy(update={"quantity": Decimal(6)}),
+        first.model_copy(update={"metric": "messages"}),
+        first.model_copy(update={"at": datetime.now(UTC)}),
+    ]
+    for other in others:
+        with pytest.raises(BadInput, match=f"{first.key}' was used before, with other content"):
+            await usage.record_usage([report(desk, 1), other])
+    # Where no time is said, it is the time of the first that counts.
+    assert await usage.record_usage([first.model_copy(update={"at": None})]) == Recorded(recorded=0, known=1)
+    assert [(each.metric, each.quantity) for each in await figures(usage, desk)] == [("api_calls", Decimal(5))]
+
+
+async def test_of_a_batch_all_or_nothing_is_written(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    some = [report(desk, number + 0.25) for number in range(4)]
+    with pytest.raises(BadInput, match="'i-nobody' is no instance"):
+        await usage.record_usage([*some, UsageReport.of("i-nobody", "m", 1, key=secrets.token_hex(8))])
+    with pytest.raises(BadInput, match="was used before, with other content"):
+        await usage.record_usage([*some, some[2].model_copy(update={"quantity": Decimal(9)})])
+    assert await figures(usage, desk) == []
+    assert await usage.record_usage([*some, some[0]]) == Recorded(recorded=4, known=1)
+    assert sum(each.quantity for each in await figures(usage, desk)) == 7
+
+
+async def test_a_report_is_its_owners_at_that_time(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    await happened(desk, 9, Status.RUNNING, tenant="former", plan="old")
+    await happened(desk, 5, Status.RUNNING, tenant="latter", plan="new")
+    await usage.record_usage([report(desk, 1, ago=7), report(desk, 2, ago=3), report(desk, 4)])
+    found = {(each.tenant, each.plan): each.quantity for each in await figures(usage, desk)}
+    assert found == {("former", "old"): 1, ("latter", "new"): 2, (desk.tenant, "starter"): 4}
+
+
+async def test_a_late_report_leaves_a_trace_where_its_hour_was_final(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 5, Status.STOPPED, sizes=None)
+    await usage.record_usage([report(desk, 1, ago=4), report(desk, 1)])
+    await meter(usage, desk)
+    assert await corrections(usage, desk) == set()
+    late = report(desk, 2.5, ago=4)
+    for _ in range(2):
+        await usage.record_usage([late])
+    await usage.record_usage([report(desk, 7), report(desk, 0, ago=4)])
+    await usage.record_usage([report(desk, 3, ago=3)])
+    assert await corrections(usage, desk) == {
+        ("api_calls", begun + HOUR, Decimal(1), Decimal("3.5")),
+        ("api_calls", begun + 2 * HOUR, Decimal(0), Decimal(3)),
+    }
+
+
+async def test_metering_again_leaves_reports_as_they_are(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.STOPPED)
+    begun = await happened(desk, 5, Status.RUNNING)
+    await usage.record_usage([report(desk, 8, ago=4)])
+    await meter(usage, desk)
+    await meter(usage, desk, Hours(since=begun, until=begun + 5 * HOUR))
+    found = [each for each in await figures(usage, desk) if each.metric == "api_calls"]
+    assert [(each.quantity, each.final) for each in found] == [(Decimal(8), True)]
+
+
+async def test_a_key_reported_from_everywhere_at_once_counts_once(usage: Gateway, desk: Desk) -> None:
+    await desk.settle(Status.RUNNING)
+    reports = [report(desk, number) for number in range(1, 21)]
+    batches = [reports[number:] + reports[:number] for number in range(20)]
+    told = await asyncio.gather(*(usage.record_usage(batch) for batch in batches))
+    assert sum(each.recorded for each in told) == 20
+    assert sum(each.quantity for each in await figures(usage, desk)) == sum(range(1, 21))
