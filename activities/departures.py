@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from ..model.errors import Pending
-from ..model.instance import Kind
 from ..model.manifests import release_of
 from ..model.messages import Work
 from ..model.ports import Cluster, Manifest, Ref
-from .polling import patience, until
+from .fence import Hold
+from .polling import until
 
 MOST_NAMED = 10
 """Objects that an error names."""
@@ -19,30 +19,32 @@ EVERY = 0.5
 """Seconds between two looks: what is not gone at the first is held by something that takes its time."""
 
 
-async def see_gone(cluster: Cluster, work: Work, deleted: Sequence[Ref] | None = None) -> None:
+async def see_gone(cluster: Cluster, work: Work, hold: Hold, deleted: Sequence[Ref] | None = None) -> None:
     """Wait until no object of the release is being deleted any more. A purge waits for the whole namespace instead.
 
     Args:
         cluster: where to look.
         work: the operation's.
-        deleted: what may be on its way; None: an attempt before this one knew, so all of the namespace is looked at.
+        hold: this attempt's.
+        deleted: what may be on its way; None: an attempt before this one knew, so all of the namespace is looked at,
+            and what that one noted of other places.
 
     Raises:
         Pending: something holds them at the deadline; named object by object.
     """
-    if work.kind is Kind.PURGE:
+    if work.purges:
         return
     held: list[str] = []
 
     async def gone() -> bool:
+        asked = hold.outside if deleted is None else deleted
+        found: list[Manifest | None] = list(await asyncio.gather(*(cluster.get(ref) for ref in asked)))
         if deleted is None:
-            found: Sequence[Manifest | None] = await cluster.contents(work.namespace)
-        else:
-            found = await asyncio.gather(*(cluster.get(ref) for ref in deleted))
+            found += await cluster.contents(work.namespace)
         held[:] = [str(Ref.to(each)) for each in found if each and _is_going(each, work)]
         return not held
 
-    if not await until(gone, at_most=patience(), every=EVERY):
+    if not await until(gone, at_most=hold.patience, every=EVERY):
         raise Pending(
             f"objects of release {work.release} are still being deleted: {', '.join(sorted(held)[:MOST_NAMED])}",
             code="ObjectsHeld",

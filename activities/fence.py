@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
@@ -28,7 +29,7 @@ from ..model import fence, release, surroundings
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, Conflict, Forbidden, Pending, Permanent
 from ..model.messages import Work
-from ..model.ports import Cluster, Manifest
+from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import Revision
 from .polling import patience, until
 from .storage import read_revisions
@@ -92,6 +93,7 @@ class Fence:
             Conflict: another attempt took it at this moment.
             Pending: the API server still lets the former user in at the deadline, or does not let in the new one.
         """
+        ends = time.monotonic() + patience()
         found = await self.have(work)
         noted = fence.unfenced_until(found)
         alone = noted is None or await self._cluster.now() >= noted
@@ -105,7 +107,7 @@ class Fence:
         if taken is None:
             raise Pending(f"{fence.binding_ref(work.namespace)} was deleted a moment ago")
         await self._in_force(work, former, user)
-        return Hold(self, work, user, alone=alone, version=taken["metadata"]["resourceVersion"])
+        return Hold(self, work, user, taken, alone=alone, ends=ends)
 
     async def _in_force(self, work: Work, former: str | None, user: str) -> None:
         """Wait until the API server lets the new user in and the former one no longer: it learns that by a watch."""
@@ -127,23 +129,30 @@ class Fence:
         """Whether the user may write Helm's storage, without which no Helm gets anywhere."""
         return await self._cluster.may(user, "create", "v1", "Secret", namespace=work.namespace)
 
-    async def leaves_namespace(self, work: Work, revisions: Sequence[Revision]) -> bool:
-        """Whether the release has objects that live in no namespace, or is about to lose them."""
+    async def outside(self, work: Work, revisions: Sequence[Revision]) -> list[Ref] | None:
+        """The release's objects that live in no namespace; None where it has none, and is not about to lose any."""
         try:
             kinds = release.kinds_of(revisions, work.former_revision)
         except Permanent:
-            return False  # A record that cannot be read tells Helm nothing either.
-        namespaced = [await self._cluster.is_namespaced(*kind) for kind in sorted(kinds)]
-        return False in namespaced
+            return None  # A record that cannot be read tells Helm nothing either.
+        free = {kind for kind in sorted(kinds) if await self._cluster.is_namespaced(*kind) is False}
+        if not free:
+            return None
+        newest = release.objects_of(revisions[-1])
+        return [ref for ref in (*newest, *release.strays(revisions)) if (ref.api_version, ref.kind) in free]
 
-    async def open(self, work: Work, version: str) -> None:
+    async def open(self, work: Work, version: str, outside: Sequence[Ref] | None) -> None:
         """Note on the binding, as it was when it was taken, that a Helm of this attempt acts as no user of it.
+
+        With what it may delete outside the namespace: no later attempt could find that out.
 
         Raises:
             Conflict: another attempt has taken the release since.
         """
         limit = activity.info().start_to_close_timeout or timedelta()
         annotations = await self._note(max(self.hard_limit, limit.total_seconds() + KILL_GRACE))
+        if outside:
+            annotations[fence.OUTSIDE] = fence.noted(outside)
         patch = {"metadata": {"resourceVersion": version, "annotations": annotations}}
         if await self._cluster.patch(fence.binding_ref(work.namespace), patch) is None:
             raise Pending(f"{fence.binding_ref(work.namespace)} was deleted a moment ago")
@@ -152,23 +161,34 @@ class Fence:
 class Hold:
     """One attempt's hold on a release; lost, and not to be had again, once another attempt takes it."""
 
-    def __init__(self, fence: Fence, work: Work, user: str, *, alone: bool, version: str) -> None:
+    def __init__(self, owner: Fence, work: Work, user: str, binding: Manifest, *, alone: bool, ends: float) -> None:
         self.alone = alone
         """Whether no other Helm can write: all former ones are fenced."""
-        self._fence = fence
+        self.outside = fence.outside_of(binding)
+        """What an earlier attempt may have deleted outside the namespace."""
+        self.has_uninstalled = False
+        """This attempt has uninstalled the release, and seen it go."""
+        self._fence = owner
         self._work = work
         self._user: str | None = user
-        self._version = version
+        self._version = binding["metadata"]["resourceVersion"]
+        self._ends = ends
         self._looked = False
         self._refused = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds that are left before the attempt must say what it waits for."""
+        return max(self._ends - time.monotonic(), 0.0)
 
     async def reach(self, plan: Plan | None, revisions: Sequence[Revision]) -> None:
         """Let Helm act as the worker itself where the plan or what is installed needs that; asked once."""
         if self._looked:
             return
         self._looked = True
-        if (plan is not None and plan.cluster_objects) or await self._fence.leaves_namespace(self._work, revisions):
-            await self._fence.open(self._work, self._version)
+        outside = await self._fence.outside(self._work, revisions)
+        if (plan is not None and plan.cluster_objects) or outside is not None:
+            await self._fence.open(self._work, self._version, outside)
             self._user = None
 
     @contextlib.asynccontextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from temporalio import activity
 
 from ..model import fence, marks, surroundings
 from ..model.catalog import Catalog, Plan
 from ..model.errors import AlreadyExists, Pending, Permanent
-from ..model.leftovers import leftovers
+from ..model.leftovers import belongs, leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import fallback, objects_of, running_revision
+from ..model.release import fallback, objects_of
 from .fence import Fence
 from .home import demand_home, has_home
 from .polling import patience, until
@@ -132,7 +134,9 @@ class Namespaces:
         await self._secrets.take_back(work)
         if marks.created_by(found) != work.request_id:
             if work.former_plan is not None and work.former_plan != work.plan:
-                before = work.model_copy(update={"plan": work.former_plan})
+                # Made by whoever made the namespace: it is no leftover of this operation's.
+                maker = {"request_id": marks.created_by(found) or ""}
+                before = work.model_copy(update={"plan": work.former_plan, **maker})
                 former = self._former(work)
                 await self._cluster.apply(_keeping_maker(surroundings.namespace(before, former), found))
                 await self._surround(before, former)
@@ -185,11 +189,16 @@ class Namespaces:
         if not await has_home(self._cluster, work):
             return []
         objects = await self._cluster.contents(work.namespace)
-        if work.former_revision is None:
-            return leftovers(objects, work)
-        # The instance ran before the operation: what its release has deployed is the customer's, and not left over.
-        running = running_revision(await read_revisions(self._cluster, work))
-        return leftovers(objects, work, standing=objects_of(running) if running else ())
+        return leftovers(objects, work, standing=await self._standing(work) if belongs(work) else ())
+
+    async def _standing(self, work: Work) -> Sequence[Ref]:
+        """The release's objects; none where Helm's record of them cannot be read, so that all of them are named."""
+        try:
+            revisions = await read_revisions(self._cluster, work)
+            ran = fallback(revisions, None)
+            return next((objects_of(each) for each in revisions if each.version == ran), ())
+        except Permanent:
+            return ()
 
     @activity.defn(name="delete-namespace")
     async def delete(self, work: Work) -> None:

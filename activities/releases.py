@@ -15,7 +15,6 @@ from temporalio import activity
 from ..model import release, workloads
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import InnkeeperError, Pending, Permanent
-from ..model.instance import Kind
 from ..model.manifests import forgets_data, release_of
 from ..model.messages import Work
 from ..model.ports import Cluster, Helm, Ref
@@ -150,14 +149,14 @@ class Releases:
     async def _go_back(self, work: Work, former: int | None, hold: Hold) -> Revision | None:
         """Have Helm's storage settled at a revision, which is returned as it is now; None: at there being none."""
         plan, limit = self._plan(work)
-        for act in range(MOST_ACTS):
+        for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_undo(revisions, former, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
-                    if not revisions and not act:
-                        await see_gone(self._cluster, work)
+                    if not revisions and not hold.has_uninstalled:
+                        await see_gone(self._cluster, work, hold)
                     return revisions[-1] if revisions else None
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
@@ -190,14 +189,14 @@ class Releases:
         if hold is None:
             return
         plan, limit = self._plan(work)
-        for act in range(MOST_ACTS):
+        for _ in range(MOST_ACTS):
             revisions = await read_revisions(self._cluster, work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_uninstall(revisions, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
-                    if not act:
-                        await see_gone(self._cluster, work)
+                    if not hold.has_uninstalled:
+                        await see_gone(self._cluster, work, hold)
                     return
                 case release.Wait(seconds, because):
                     await _wait(seconds, because)
@@ -229,7 +228,8 @@ class Releases:
         async with hold.acting() as user:
             await self._helm.uninstall(work.release, work.namespace, limit=limit, acting_as=user, withheld=withheld)
         deleted = {*release.objects_of(newest), *release.strays(revisions)}
-        await see_gone(self._cluster, work, [_placed(ref, work) for ref in deleted])
+        await see_gone(self._cluster, work, hold, [_placed(ref, work) for ref in deleted])
+        hold.has_uninstalled = True
 
     async def _delete_strays(self, work: Work, revisions: Iterable[Revision]) -> None:
         """Delete what only older revisions made, where it still is the release's own."""
@@ -251,7 +251,7 @@ def _demand_kept(work: Work, revisions: list[Revision]) -> None:
     What this package installs keeps them; what somebody upgraded by hand may not.
     """
     loses = next((Ref.to(each) for each in revisions[-1].manifest if forgets_data(each)), None)
-    if loses is not None and work.kind is not Kind.PURGE:
+    if loses is not None and not work.purges:
         raise Permanent(
             f"uninstalling {revisions[-1]} of release {work.release} would delete volumes of {loses}",
             code="WouldLoseData",

@@ -238,6 +238,7 @@ class OperationHandle:
 
         Raises:
             BadInput: Temporal does not know the run (any more), or the request still waits for its turn.
+            Refused: the request lost its turn to another one.
             Unreachable: Temporal did not answer.
 
         >>> handle = await innkeeper.provision("umbrella", tenant="t1", plan="starter")
@@ -245,10 +246,7 @@ class OperationHandle:
         >>> (await handle.timeline()).spans[0].part.value
         'queue'
         """
-        try:
-            run = await self._run()
-        except Refused:
-            run = None
+        run = await self._run()
         if run is None:
             raise BadInput(
                 "request_id",
@@ -258,10 +256,11 @@ class OperationHandle:
                 code="Waiting",
             )
         try:
+            described = await self._workflow.describe()
             history = await self._workflow.fetch_history()
         except RPCError as error:
             raise self._unknown(error) from error
-        return timeline_of(run, history.events)
+        return timeline_of(run, history.events, described.raw_description.pending_activities)
 
     def _described_by_its_turn(self, refused: Refused | None, now: str) -> OperationDescription:
         request = self._waiting.request

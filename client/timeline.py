@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
 
 from .runs import Run
 
@@ -67,7 +68,7 @@ class Timeline(BaseModel):
     run_id: str
     started_at: datetime
     seconds: float
-    """From the start to the last event."""
+    """From the start to the end, or to now."""
     events: int
     """Of the history."""
     spans: list[Span]
@@ -79,9 +80,9 @@ class Timeline(BaseModel):
         return {part: sum(span.seconds for span in self.spans if span.part is part) for part in Part}
 
 
-def timeline_of(run: Run, events: Sequence[HistoryEvent]) -> Timeline:
-    """The timeline of a run, from its history's events."""
-    spans = spans_of(events)
+def timeline_of(run: Run, events: Sequence[HistoryEvent], pending: Sequence[PendingActivityInfo]) -> Timeline:
+    """The timeline of a run, from its history's events and, where it goes on, the steps that are under way."""
+    spans = spans_of(events, pending, now=datetime.now(UTC).timestamp() if run.running else None)
     return Timeline(
         request_id=run.request_id,
         kind=run.kind,
@@ -112,22 +113,32 @@ class _Piece(BaseModel):
     failed: bool = False
 
 
-def spans_of(events: Sequence[HistoryEvent]) -> list[Span]:
-    """The spans of a history, without gaps and without overlaps."""
+def spans_of(
+    events: Sequence[HistoryEvent], pending: Sequence[PendingActivityInfo] = (), *, now: float | None = None
+) -> list[Span]:
+    """The spans of a history, without gaps and without overlaps.
+
+    Args:
+        events: the history's.
+        pending: the activities under way. Temporal writes that one has started only once it has ended.
+        now: until when, in seconds since 1970; None: until the last event.
+    """
     if not events:
         return []
-    begun, ended = _at(events[0]), _at(events[-1])
-    pieces = sorted((*_tasks(events), *_activities(events)), key=lambda piece: (piece.begun, piece.ended))
+    begun, ended = _at(events[0]), max(_at(events[-1]), now or 0.0)
+    under_way = {each.activity_id: each for each in pending}
+    found = (*_tasks(events), *_activities(events, under_way, ended))
+    pieces = sorted(found, key=lambda piece: (piece.begun, piece.ended))
     spans: list[Span] = []
-    now = begun
+    told = begun
     for piece in [*pieces, _Piece(part=Part.WORKFLOW, begun=ended, ended=ended)]:
-        if piece.begun > now + A_MOMENT:
-            spans.append(_span(_Piece(part=Part.WAITING, begun=now, ended=piece.begun), begun))
-            now = piece.begun
-        piece.begun = now
+        if piece.begun > told + A_MOMENT:
+            spans.append(_span(_Piece(part=Part.WAITING, begun=told, ended=piece.begun), begun))
+            told = piece.begun
+        piece.begun = told
         if piece.ended > piece.begun:
             spans.append(_span(piece, begun))
-            now = piece.ended
+            told = piece.ended
     return spans
 
 
@@ -193,7 +204,9 @@ def _carried(events: Sequence[HistoryEvent]) -> Mapping[int, list[tuple[float, s
     return {task: sorted(steps) for task, steps in found.items()}
 
 
-def _activities(events: Sequence[HistoryEvent]) -> Iterator[_Piece]:
+def _activities(
+    events: Sequence[HistoryEvent], under_way: Mapping[str, PendingActivityInfo], now: float
+) -> Iterator[_Piece]:
     """Activities: the queue before each, and the attempt that was its last."""
     scheduled: dict[int, HistoryEvent] = {}
     started: dict[int, HistoryEvent] = {}
@@ -216,7 +229,18 @@ def _activities(events: Sequence[HistoryEvent]) -> Iterator[_Piece]:
                 key = event.activity_task_canceled_event_attributes.scheduled_event_id
                 yield from _activity(scheduled.pop(key), started.get(key), _at(event), failed=True)
     for still in scheduled.values():
-        yield from _activity(still, None, _at(events[-1]), failed=False)
+        told = under_way.get(still.activity_task_scheduled_event_attributes.activity_id)
+        yield from _pending(still, told, now)
+
+
+def _pending(scheduled: HistoryEvent, told: PendingActivityInfo | None, now: float) -> Iterator[_Piece]:
+    """A step under way: its queue, with the attempts before, and the attempt that runs, if one does."""
+    runs = told is not None and told.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
+    step = scheduled.activity_task_scheduled_event_attributes.activity_type.name
+    begun = told.last_started_time.ToDatetime(UTC).timestamp() if told is not None and runs else now
+    attempts = told.attempt if told is not None else 1
+    yield _Piece(part=Part.QUEUE, step=step, begun=_at(scheduled), ended=min(begun, now), attempts=attempts)
+    yield _Piece(part=part_of(step), step=step, begun=min(begun, now), ended=now, attempts=attempts)
 
 
 def _activity(scheduled: HistoryEvent, started: HistoryEvent | None, ended: float, *, failed: bool) -> Iterator[_Piece]:

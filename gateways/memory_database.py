@@ -122,7 +122,10 @@ class MemoryDatabase:
             return Claim(verdict=Verdict.MISMATCH)
         running = record.outcome is Outcome.RUNNING
         if running:
-            record = record.model_copy(update={"workflow_id": claim.workflow_id, "run_id": claim.run_id})
+            update: dict[str, object] = {"workflow_id": claim.workflow_id, "run_id": claim.run_id}
+            if record.run_id != claim.run_id and record.kind is not Kind.REPAIR:
+                update["found"] = TRANSITIONS[record.kind].during
+            record = record.model_copy(update=update)
             self.records[record.id] = record
         return self._answer(Verdict.CLAIMED if running else Verdict.FINISHED, record)
 

@@ -42,9 +42,9 @@ def possible_ends(kind: Kind, found: Status | None, former: Status | None, *, ba
         former: the instance's settled status before it, None where it made the instance.
         badly: it failed, or did what cannot be taken back.
     """
-    after = repair.goal(found, former) if kind is Kind.REPAIR else TRANSITIONS[kind].after
-    ends = {after, former or Status.ERROR}
-    return ends | {Status.ERROR} if badly else ends
+    ends = {_goal(kind, found, former), former or Status.ERROR}
+    # After a lost operation the former status is given back only where it was seen.
+    return ends | {Status.ERROR} if badly or found is not former else ends
 
 
 def refusal_to_follow(wanted: NextRequest, work: Work, former: Status | None, ends: set[Status]) -> Cause | None:
@@ -142,7 +142,14 @@ def work_of(request: Request, row: Instance, claim: Claim) -> Work:
         former_revision=row.revision if claim.found is Status.UPGRADING else None,
         former_plan=claim.former_plan,
         resident=_is_resident(request, claim),
+        former=claim.former,
+        goal=_goal(request.kind, claim.found, claim.former),
     )
+
+
+def _goal(kind: Kind, found: Status | None, former: Status | None) -> Status:
+    """The settled status that an operation leads to."""
+    return repair.goal(found, former) if kind is Kind.REPAIR else TRANSITIONS[kind].after
 
 
 def _is_resident(request: Request, claim: Claim) -> bool:

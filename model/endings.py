@@ -25,6 +25,8 @@ class Undone(NamedTuple):
     """Somebody asked for it: nothing failed."""
     left: Sequence[str]
     """What stands although it should not, for people; empty where all was taken back."""
+    taken_back: bool = False
+    """Where something is left, it is only that the instance was not found ready again."""
     unsure: bool = False
     """The claim met what a lost operation left, and nothing has found the instance as it was before that."""
 
@@ -51,6 +53,8 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
     """
     if undone.left:
         cause = _with_leftovers(undone.cause, undone.left, work.kind)
+        if undone.taken_back:
+            return End(Status.ERROR, Outcome.LEFT_BEHIND, cause, _former_plan(work))
         return End(Status.ERROR, Outcome.LEFT_BEHIND, cause, None, _ran_before(work))
     outcome = Outcome.CANCELLED if undone.cancelled else Outcome.UNDONE
     # An upgrade that was taken back has been found ready again; other operations' failures say that something is
@@ -58,7 +62,11 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
     as_before = undone.cancelled or (work.kind is Kind.UPGRADE and undone.cause.code not in NOTHING_OF_OURS)
     status = former if former is not None and as_before and not undone.unsure else Status.ERROR
     cause = undone.cause if undone.cause.fix or not undone.unsure else undone.cause.model_copy(update={"fix": _UNSURE})
-    return End(status, outcome, cause, work.former_plan if _ran_before(work) else None)
+    return End(status, outcome, cause, _former_plan(work))
+
+
+def _former_plan(work: Work) -> str | None:
+    return work.former_plan if _ran_before(work) else None
 
 
 def _ran_before(work: Work) -> bool:

@@ -7,7 +7,9 @@ pending revision that is read afterwards has nobody at work on it.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from . import marks
@@ -22,6 +24,9 @@ BINDING = "innkeeper-release"
 
 UNFENCED_UNTIL = marks.PREFIX + "unfenced-until"
 """Annotation on the binding: until then a Helm may be at work that acts as no user of the binding's."""
+
+OUTSIDE = marks.PREFIX + "outside"
+"""Annotation on the binding: the objects outside the namespace that the release had when a Helm could delete them."""
 
 _USER = re.compile(r"innkeeper:([-a-z0-9]+):([1-9][0-9]*):([0-9a-f]+)")
 
@@ -71,7 +76,7 @@ def successor(namespace: str, former: str | None, life: str) -> str:
 
 def unfenced_until(binding: Manifest) -> datetime | None:
     """Until when a Helm may be at work that acts as no user of the binding's; None where there is none."""
-    text = (binding["metadata"].get("annotations") or {}).get(UNFENCED_UNTIL)
+    text = _annotation(binding, UNFENCED_UNTIL)
     if text is None:
         return None
     try:
@@ -79,6 +84,24 @@ def unfenced_until(binding: Manifest) -> datetime | None:
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def noted(outside: Iterable[Ref]) -> str:
+    """The value of `OUTSIDE` for these objects."""
+    return json.dumps([list(ref[:3]) for ref in outside])
+
+
+def outside_of(binding: Manifest) -> list[Ref]:
+    """The objects that `OUTSIDE` names; none where somebody wrote something else there."""
+    try:
+        return [Ref(*map(str, each)) for each in json.loads(_annotation(binding, OUTSIDE) or "[]")]
+    except (TypeError, ValueError):
+        return []
+
+
+def _annotation(binding: Manifest, name: str) -> str | None:
+    found: str | None = (binding["metadata"].get("annotations") or {}).get(name)
+    return found
 
 
 def demand_ours(binding: Manifest, instance: str, tenant: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from . import marks
-from .instance import Kind
+from .instance import Status
 from .manifests import HOOK, is_kept, release_of
 from .messages import Work
 from .ports import Manifest, Ref
@@ -26,14 +26,25 @@ def leftovers(objects: Sequence[Manifest], work: Work, standing: Iterable[Ref] =
     own storage.
     """
     there = {item["metadata"].get("uid") for item in objects}
-    stands = {ref._replace(namespace=work.namespace) for ref in standing}
+    stands = {_place(ref) for ref in standing}
     told = [
         str(Ref.to(item))
         for item in objects
-        if _is_left(item, work) and not _follows(item, there) and Ref.to(item) not in stands
+        if _is_left(item, work) and not _follows(item, there) and _place(Ref.to(item)) not in stands
     ]
     more = len(told) - MOST_NAMED
     return [*told[:MOST_NAMED], f"and {more} more objects"] if more > 0 else told
+
+
+def belongs(work: Work) -> bool:
+    """Whether what the release has deployed is the customer's, whatever comes of the operation: it was there before."""
+    was_there = work.former in (Status.RUNNING, Status.STOPPED) or work.former_revision is not None
+    return was_there and not work.takes_away
+
+
+def _place(ref: Ref) -> tuple[str, str, str]:
+    """An object within its namespace. Its version is left out: the server lists by the one that it prefers."""
+    return ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
 def _follows(item: Manifest, there: set[str | None]) -> bool:
@@ -44,7 +55,7 @@ def _is_left(item: Manifest, work: Work) -> bool:
     meta = item["metadata"]
     if (item["kind"], meta["name"]) in _USUAL or item.get("type") == STORAGE_TYPE:
         return False
-    if work.kind is Kind.PURGE:
+    if work.purges:
         return True
     if item["kind"] == "PersistentVolumeClaim" or is_kept(item) or marks.DATA in (meta.get("labels") or {}):
         return False

@@ -38,6 +38,8 @@ class Ledger:
         """What an undo found to run, None while none looked."""
         self.sure = False
         """An undo has seen the instance to be as its row said: all that ran is ready, or no pod is left."""
+        self.taken_back = False
+        """All was taken back; what is left, if anything, is that nothing has found the instance ready again."""
         self._journal = journal
         self._parking = parking
         self._entries: list[Undo] = []
@@ -60,6 +62,7 @@ class Ledger:
         """
         left: list[str] = []
         aborted = False
+        self.taken_back = True
         while self._entries:
             entry = self._entries.pop()
             if entry.settles and not settled:
@@ -76,6 +79,7 @@ class Ledger:
                 why = cause.message if cause else "not undone, as was decided"
                 self._journal.say(entry.step, StepState.LEFT_BEHIND, why)
                 left.append(f"{entry.step}: {why}")
+                self.taken_back = self.taken_back and entry.settles
         return left
 
     async def _undo(self, entry: Undo, work: Work, deadlines: Deadlines) -> Cause | None:

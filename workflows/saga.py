@@ -40,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.names import namespace_of, release_of
     from ..model.ports import ClaimRequest, Ending, Verdict
 
-from . import calls, causes
+from . import calls, causes, unheard
 from .calls import Activity
 from .journal import Journal
 from .ledger import Ledger
@@ -241,24 +241,22 @@ class Saga:
     async def _end(self, error: BaseException | None) -> ApplicationError | None:
         """Bring the operation to its end; what it is to raise, None where it ended well."""
         failure: ApplicationError | None = None
-        if error is not None and self._work is None and causes.is_cancelled(error):
-            error = await self._reclaim(error)
+        error = await self._reclaim(error)
         if isinstance(error, _Known):
             self._outcome = self.result.outcome
-            if self._outcome is not Outcome.DONE:
-                failure = causes.failure_of(self.result)
+            failure = None if self._outcome is Outcome.DONE else causes.failure_of(self.result)
         elif error is not None:
             failure = await self._end_badly(error)
         await self.succession.hand_over()
         return failure
 
-    async def _reclaim(self, error: BaseException) -> BaseException:
-        """Take up a claim that this history does not hold: the task that made it was lost, or refused by Temporal."""
-        if await calls.quick("claimed", Records.claimed, self.request, instance=self.request.instance):
-            try:
+    async def _reclaim(self, error: BaseException | None) -> BaseException | None:
+        """Take up a claim that this history does not hold, if there is one."""
+        try:
+            if error is not None and self._work is None and await unheard.is_claimed(self.request, error):
                 await self._claim()
-            except _Known as known:
-                return known
+        except _Known as known:
+            return known
         return error
 
     async def _end_badly(self, error: BaseException) -> ApplicationError:
@@ -275,12 +273,14 @@ class Saga:
         settled = cancelled or (self.request.kind is Kind.UPGRADE and not nothing_of_ours)
         left = await self._ledger.walk(self.work, self.deadlines, settled=settled)
         self._ready = self._ledger.ready or self._ready
-        begun = set() if nothing_of_ours else {event.step for event in self.journal.events}
+        # What led back to where the instance was found, as it was found there, is not left over.
+        begun = set() if nothing_of_ours or self._ledger.sure else {event.step for event in self.journal.events}
         standing = [f"what {step} did" for step in self._standing if step in begun]
         if left or standing:
             left = [*left, *standing, *await self._ledger.survey(self.work)]
         unsure = self.found is not self.former and not self._ledger.sure
-        end = end_of(Undone(cause, cancelled, left, unsure), self.work, self.former)
+        taken_back = self._ledger.taken_back and not standing
+        end = end_of(Undone(cause, cancelled, left, taken_back, unsure), self.work, self.former)
         self.upgrade_pending = self.upgrade_pending or end.upgrade_pending
         try:
             await self._finish(end.status, end.outcome, end.cause, plan=end.plan)

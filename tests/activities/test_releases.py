@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -231,3 +232,46 @@ async def test_a_release_of_which_a_killed_helm_left_no_revision_deployed_is_res
     await bench.stored(2, "pending-upgrade", config("there", None), config("more", None))
     await bench.attempt(bench.releases.restore)
     assert await bench.states() == ["superseded", "pending-upgrade", "deployed"]
+    assert await bench.world.get(Ref.to(config("more", None))) is None
+
+
+ROLE = Ref("rbac.authorization.k8s.io/v1", "ClusterRole", "acme-wide")
+
+
+async def test_an_object_outside_the_namespace_that_is_held_is_seen_by_the_next_attempt_too(bench: Bench) -> None:
+    work = WIDE.model_copy(update={"kind": Kind.UNINSTALL})
+    await bench.attempt(bench.releases.release, WIDE)
+    await bench.world.patch(ROLE, {"metadata": {"finalizers": ["example.com/hold"]}})
+    for _ in range(3):
+        with pytest.raises(Pending, match="still being deleted: ClusterRole acme-wide"):
+            await bench.attempt(bench.releases.uninstall, work, limit=0.6)
+    await bench.world.patch(ROLE, {"metadata": {"finalizers": None}})
+    await bench.attempt(bench.releases.uninstall, work)
+    assert await bench.world.get(ROLE) is None
+
+
+async def test_what_another_helm_deleted_while_it_was_waited_for_is_seen_gone() -> None:
+    cluster, faults = Ahead(), Faults()
+    await settle_in(cluster, OPERATORS)
+    steps = Steps(cluster, MemoryHelm(cluster, faults=faults), catalog.parse(CATALOG, folder=""))
+    await attempt(steps.namespaces.prepare, WIDE)
+    await attempt(steps.releases.release, WIDE)
+    await cluster.create(held(config("held", "acme")))
+    stored = await cluster.list_objects("v1", "Secret", namespace="inn-acme", labels={"owner": "helm"})
+    faults.fail("helm.uninstall.uninstalling", Unreachable("its worker was frozen"), when="after")
+    with pytest.raises(Unreachable):
+        await attempt(steps.releases.uninstall, WIDE, limit=20)
+    cluster.ahead = timedelta(seconds=steps.fence.hard_limit - 1)
+
+    async def goes_on() -> None:
+        """The Helm of before wakes up, and ends while this attempt waits a moment for it."""
+        await asyncio.sleep(0.3)
+        for each in (config("held", "acme"), *({**secret, "apiVersion": "v1", "kind": "Secret"} for secret in stored)):
+            found = await cluster.get(Ref.to(each))
+            assert found is not None
+            await cluster.delete(Ref.to(each), uid=found["metadata"]["uid"])
+
+    other = asyncio.create_task(goes_on())
+    with pytest.raises(Pending, match="still being deleted: ConfigMap inn-acme/held"):
+        await attempt(steps.releases.uninstall, WIDE, limit=8)
+    await other

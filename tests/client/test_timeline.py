@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, PendingActivityState
 from temporalio.api.history.v1 import History, HistoryEvent
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import Client
 
-from innkeeper.client import BadInput, Innkeeper, Part, Span
+from innkeeper.client import BadInput, Innkeeper, Part, Refused, Span
 from innkeeper.client.timeline import part_of, spans_of
 
-from .test_delivery import run_of
+from .test_delivery import go, run_of
 from .test_waiting import held
 
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))
@@ -62,14 +65,31 @@ def test_a_step_that_was_tried_again_says_how_often() -> None:
     assert max(span.attempts for span in spans) > 1
 
 
-def test_a_step_under_way_lasts_until_now() -> None:
+@pytest.mark.parametrize("state", ["STARTED", "SCHEDULED"])
+def test_a_step_under_way_lasts_until_now(state: str) -> None:
     events = events_of(HISTORIES[0].parent / "provision-done.json")
-    begun = [event for event in events if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED][-1]
-    later = HistoryEvent(event_id=99, event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
-    later.event_time.FromNanoseconds(begun.event_time.ToNanoseconds() + 10**9)
-    last = spans_of([*events[: events.index(begun) + 1], later])[-1]
-    assert (last.part, last.step) == (Part.QUEUE, "ready")
-    assert last.seconds == pytest.approx(1.0, abs=0.002)
+    asked = [event for event in events if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED][-1]
+    begun = asked.event_time.ToNanoseconds()
+    told = PendingActivityInfo(
+        activity_id=asked.activity_task_scheduled_event_attributes.activity_id,
+        state=PendingActivityState.Value(f"PENDING_ACTIVITY_STATE_{state}"),
+        attempt=2,
+    )
+    told.last_started_time.FromNanoseconds(begun + 10**9)
+    spans = spans_of(events[: events.index(asked) + 1], [told], now=begun / 1e9 + 3)
+    last = [(span.part, span.attempts, round(span.seconds)) for span in spans if span.step == "ready"]
+    assert last == ([(Part.QUEUE, 2, 1), (Part.KUBERNETES, 2, 2)] if state == "STARTED" else [(Part.QUEUE, 2, 3)])
+
+
+async def test_the_step_that_runs_now_is_told_up_to_now(client: Client, innkeeper: Innkeeper) -> None:
+    handle = await held(innkeeper, "goes-on")
+    await asyncio.sleep(1)
+    first = await handle.timeline()
+    await asyncio.sleep(1)
+    assert first.seconds >= 1
+    assert (await handle.timeline()).seconds >= first.seconds + 1
+    await go(client, handle)
+    await handle.result()
 
 
 def test_of_no_history_nothing_is_told() -> None:
@@ -106,6 +126,6 @@ async def test_a_request_that_waits_for_its_turn_has_no_time_to_tell(innkeeper: 
         await second.timeline()
     assert told.value.cause.code == "Waiting"
     third = await innkeeper.uninstall("times", request_id="times-3", on_conflict="replace")
-    with pytest.raises(BadInput, match="has no run whose time could be told"):
+    with pytest.raises(Refused):
         await second.timeline()
     assert (await third.result()).request_id == "times-3"

@@ -1,4 +1,4 @@
-"""A worker dies between the claim and its first word to Temporal, and the operation is cancelled meanwhile."""
+"""A worker dies between the claim and its first word to Temporal, and the operation is cancelled, or refused, since."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from innkeeper.client import OperationHandle
+from innkeeper.model.errors import BadInput
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import TASK_QUEUE, Outcome
 from innkeeper.worker import compose
@@ -81,3 +82,26 @@ async def test_what_had_ended_in_a_task_that_temporal_refused_for_a_cancellation
     hang.release()
     result = await handle.result()
     assert (result.outcome, (await world.row("purged-since")).status) == (Outcome.DONE, Status.PURGED)
+
+
+async def test_what_was_claimed_by_a_dead_worker_is_given_back_when_it_is_refused_since(idle_world: World) -> None:
+    world, name = idle_world, "unheard-refused"
+    async with world.worker():
+        await world.provisioned("warm-refused")
+        await world.provisioned(name)
+    async with doomed(world) as proxy:
+        hang = world.faults.hang(f"{name} claim db.claim", when="after")
+        handle = await world.innkeeper.upgrade(name, plan="crowded")
+        async with asyncio.timeout(30):
+            await hang.reached.wait()
+        await proxy.refuse()
+        # The worker that takes over has another catalog, or its chart's repository says no.
+        gone = BadInput("plan", "crowded", "is in the catalog no more", fix="name another")
+        world.faults.fail(f"{name} check *", gone, times=None)
+        async with world.worker():
+            ended = await failed(handle)
+        hang.release()
+    row = await world.row(name)
+    assert (ended.outcome, row.status, row.plan) == (Outcome.UNDONE, Status.RUNNING, "starter")
+    assert ended.cause is not None
+    assert "is in the catalog no more" in ended.cause.message

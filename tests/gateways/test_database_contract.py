@@ -162,6 +162,23 @@ async def test_asking_again_while_it_runs_reaches_the_same_operation(desk: Desk)
     assert (await desk.record(request.request_id)).run_id == "found"
 
 
+@pytest.mark.parametrize(
+    ("kind", "meets"),
+    [(Kind.STOP, Status.STOPPING), (Kind.UPGRADE, Status.UPGRADING), (Kind.REPAIR, Status.RUNNING)],
+)
+async def test_who_takes_up_a_lost_run_of_the_same_request_meets_what_that_may_have_left(
+    desk: Desk, kind: Kind, meets: Status
+) -> None:
+    await desk.settle(Status.RUNNING)
+    request = desk.request(kind)
+    first = await desk.ask(request, run_id="lost")
+    assert (await desk.ask(request, run_id="lost")).found is first.found is Status.RUNNING
+    for _ in range(2):
+        again = await desk.ask(request, run_id="found")
+        assert (again.former, again.found) == (Status.RUNNING, meets)
+    assert (await desk.record(request.request_id)).found is meets
+
+
 async def test_asking_again_after_it_ended_returns_the_stored_outcome(desk: Desk) -> None:
     request = desk.request(Kind.PROVISION)
     claim = await desk.ask(request)

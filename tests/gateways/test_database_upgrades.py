@@ -84,7 +84,9 @@ async def test_asking_again_tells_what_the_first_claim_met(desk: Desk, ended: bo
         await desk.claim(Kind.UPGRADE, plan="big")
     again = await desk.ask(request, run_id="another")
     assert again.verdict is (Verdict.FINISHED if ended else Verdict.CLAIMED)
-    assert told(again) == told(first) == (Status.RUNNING, Status.STOPPING, "starter")
+    assert told(first) == (Status.RUNNING, Status.STOPPING, "starter")
+    # What it meets itself, where its first run was lost, is what that may have left.
+    assert told(again) == (told(first) if ended else (Status.RUNNING, Status.UPGRADING, "starter"))
 
 
 async def test_an_upgrade_takes_the_plan_that_it_was_given(desk: Desk) -> None:

@@ -211,7 +211,34 @@ def test_steps_are_told_whose_instance_it_is_and_under_which_claim() -> None:
         generation=7,
         former_plan="small",
         resident=False,
+        former=Status.ERROR,
+        goal=Status.STOPPED,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "goal", "takes_away", "purges"),
+    [
+        (Kind.UPGRADE, Status.RUNNING, Status.RUNNING, False, False),
+        (Kind.UNINSTALL, Status.RUNNING, Status.UNINSTALLED, True, False),
+        (Kind.PURGE, Status.UNINSTALLED, Status.PURGED, True, True),
+        (Kind.REPAIR, Status.UNINSTALLING, Status.UNINSTALLED, True, False),
+        (Kind.REPAIR, Status.PURGING, Status.PURGED, True, True),
+        (Kind.REPAIR, Status.STOPPING, Status.STOPPED, False, False),
+    ],
+)
+def test_steps_are_told_where_it_leads_and_what_is_to_go(
+    kind: Kind, found: Status, goal: Status, takes_away: bool, purges: bool
+) -> None:
+    told = work_of(request(kind), row(), Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=found))
+    assert (told.goal, told.takes_away, told.purges) == (goal, takes_away, purges)
+
+
+@pytest.mark.parametrize("kind", [Kind.UNINSTALL, Kind.PURGE])
+def test_what_a_worker_of_before_began_is_known_by_its_kind(kind: Kind) -> None:
+    told = work_of(request(kind), row(), Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.RUNNING))
+    of_before = told.model_copy(update={"goal": None})
+    assert (of_before.takes_away, of_before.purges) == (told.takes_away, told.purges) == (True, kind is Kind.PURGE)
 
 
 @pytest.mark.parametrize("kind", [Kind.START, Kind.UPGRADE, Kind.REPAIR])
@@ -259,9 +286,10 @@ def test_a_namespace_with_a_customers_data_is_made_anew_only_where_that_is_asked
         (Kind.RESTART, Status.RUNNING, Status.RUNNING, True, {Status.RUNNING, Status.ERROR}),
         (Kind.STOP, Status.RUNNING, Status.RUNNING, False, {Status.RUNNING, Status.STOPPED}),
         (Kind.PROVISION, None, None, False, {Status.RUNNING, Status.ERROR}),
-        (Kind.REPAIR, Status.PURGING, Status.UNINSTALLED, False, {Status.PURGED, Status.UNINSTALLED}),
-        (Kind.REPAIR, Status.UPGRADING, Status.STOPPED, False, {Status.STOPPED}),
-        (Kind.REPAIR, Status.UPGRADING, Status.RUNNING, False, {Status.RUNNING}),
+        (Kind.REPAIR, Status.PURGING, Status.UNINSTALLED, False, {Status.PURGED, Status.UNINSTALLED, Status.ERROR}),
+        (Kind.REPAIR, Status.UPGRADING, Status.STOPPED, False, {Status.STOPPED, Status.ERROR}),
+        (Kind.REPAIR, Status.UPGRADING, Status.RUNNING, False, {Status.RUNNING, Status.ERROR}),
+        (Kind.REPAIR, Status.STOPPED, Status.STOPPED, False, {Status.STOPPED}),
     ],
 )
 def test_an_operation_that_is_asked_to_stop_ends_as_it_began_or_as_it_was_asked(

@@ -21,11 +21,13 @@ def end(
     cause: Cause = CAUSE,
     cancelled: bool = False,
     left: tuple[str, ...] = (),
+    taken_back: bool = False,
     unsure: bool = False,
     former: Status | None = Status.STOPPED,
     **told: Any,
 ) -> End:
-    return end_of(Undone(cause, cancelled, left, unsure), work(kind=kind, former_plan="small", **told), former)
+    undone = Undone(cause, cancelled, left, taken_back, unsure)
+    return end_of(undone, work(kind=kind, former_plan="small", **told), former)
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
@@ -52,6 +54,15 @@ def test_where_something_is_left_of_another_plan_that_plan_still_waits(
 ) -> None:
     assert end(kind, left=("prepare",), former_revision=former_revision).upgrade_pending is pending
     assert not end(kind, former_revision=former_revision).upgrade_pending
+
+
+@pytest.mark.parametrize(("kind", "plan"), [(Kind.UPGRADE, "small"), (Kind.STOP, None)])
+def test_where_all_was_taken_back_and_only_not_found_ready_the_plan_is_the_one_of_before(
+    kind: Kind, plan: str | None
+) -> None:
+    told = end(kind, left=("settle: not ready",), taken_back=True, former_revision=3)
+    assert (told.status, told.outcome) == (Status.ERROR, Outcome.LEFT_BEHIND)
+    assert (told.plan, told.upgrade_pending) == (plan, False)
 
 
 def test_leftovers_have_a_fix_although_the_cause_has_none() -> None:

@@ -13,6 +13,7 @@ from innkeeper.model.errors import Cause, NotOurs
 from innkeeper.model.instance import Kind
 from innkeeper.model.manifests import Manifest
 from innkeeper.model.messages import Work
+from innkeeper.model.ports import Ref
 
 NAMESPACE = "inn-acme"
 WORK = Work(
@@ -123,3 +124,18 @@ def test_the_widest_role_is_everything() -> None:
 
 def test_a_user_is_named_as_rbac_wants_it() -> None:
     assert fence.subject(FIRST) == {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": FIRST}
+
+
+def test_what_lies_outside_the_namespace_is_read_as_it_was_noted() -> None:
+    refs = [Ref(fence.RBAC, "ClusterRole", "wide"), Ref("v1", "Namespace", "more")]
+    binding = held_by(FIRST)
+    assert fence.outside_of(binding) == []
+    binding["metadata"]["annotations"] = {fence.OUTSIDE: fence.noted(refs)}
+    assert fence.outside_of(binding) == refs
+
+
+@pytest.mark.parametrize("text", ["", "soon", "7", '[["v1"]]', "[7]"])
+def test_what_somebody_else_wrote_about_what_lies_outside_is_nothing(text: str) -> None:
+    binding = held_by(FIRST)
+    binding["metadata"]["annotations"] = {fence.OUTSIDE: text}
+    assert fence.outside_of(binding) == []

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from innkeeper.model import marks
-from innkeeper.model.instance import Kind
-from innkeeper.model.leftovers import MOST_NAMED, leftovers
+from innkeeper.model.instance import Kind, Status
+from innkeeper.model.leftovers import MOST_NAMED, belongs, leftovers
 from innkeeper.model.messages import Work
 from innkeeper.model.ports import Manifest, Ref
 from innkeeper.model.revision import STORAGE_TYPE
@@ -92,6 +92,40 @@ def test_what_belongs_there_is_not_named_and_what_does_not_is() -> None:
     there = [released("StatefulSet", "db"), released("ConfigMap", "settings"), released("ConfigMap", "stray")]
     told = leftovers([*there, made("Pod", "db-0", owner="db")], work(), standing=belongs)
     assert told == ["ConfigMap inn-acme/stray"]
+
+
+def test_what_belongs_there_is_known_in_whatever_version_the_server_lists_it() -> None:
+    listed = {**released("HorizontalPodAutoscaler", "web"), "apiVersion": "autoscaling/v2"}
+    said = Ref("autoscaling/v1", "HorizontalPodAutoscaler", "web", "inn-acme")
+    assert leftovers([listed], work(Kind.UPGRADE), standing=[said]) == []
+    other = Ref("example.com/v1", "HorizontalPodAutoscaler", "web", "inn-acme")
+    assert leftovers([listed], work(Kind.UPGRADE), standing=[other]) == ["HorizontalPodAutoscaler inn-acme/web"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "there"),
+    [
+        (Kind.STOP, {"former": Status.RUNNING}, True),
+        (Kind.START, {"former": Status.STOPPED}, True),
+        (Kind.UPGRADE, {"former": Status.ERROR, "former_revision": 2}, True),
+        (Kind.PROVISION, {"former": Status.UNINSTALLED}, False),
+        (Kind.PROVISION, {}, False),
+        (Kind.UNINSTALL, {"former": Status.RUNNING, "former_revision": 2}, False),
+        (Kind.PURGE, {"former": Status.STOPPED}, False),
+        (Kind.REPAIR, {"former": Status.RUNNING, "goal": Status.RUNNING}, True),
+        (Kind.REPAIR, {"former": Status.RUNNING, "goal": Status.UNINSTALLED}, False),
+        (Kind.REPAIR, {"former": Status.STOPPED, "goal": Status.PURGED}, False),
+    ],
+)
+def test_a_release_belongs_there_that_was_there_before_and_is_not_to_go(
+    kind: Kind, told: dict[str, Any], there: bool
+) -> None:
+    assert belongs(work(kind).model_copy(update=told)) is there
+
+
+def test_of_a_repair_that_finishes_a_lost_purge_data_is_named_too() -> None:
+    told = leftovers(ON_PURPOSE, work(Kind.REPAIR).model_copy(update={"goal": Status.PURGED}))
+    assert "PersistentVolumeClaim inn-acme/data-0" in told
 
 
 def test_of_a_purge_data_is_named_too() -> None:

@@ -137,6 +137,12 @@ async def provision_refused(world: World, name: str) -> str:
 
 
 @scenario
+async def upgrade_refused(world: World, name: str) -> str:
+    await over(await provision(world, name))
+    return await over(await world.innkeeper.upgrade(name, plan="nowhere"))
+
+
+@scenario
 async def provision_asked_again_after_its_end(world: World, name: str) -> str:
     for _ in range(2):
         await over(await world.innkeeper.provision(name, tenant="t1", plan="starter", request_id=f"{name}-1"))
