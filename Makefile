@@ -51,8 +51,8 @@ mutation: $(MUTATION)/.ready ## how much of model/ the tests hold; ARGS=workflow
 histories: $(READY) ## store the histories of operations that tests/histories does not have yet
 	@$(BIN)/python -m pytest -q tests/workflows/test_histories.py -k today --record-histories $(ARGS)
 
-bench: $(READY) ## what each operation costs on an idle platform, beside bare Helm
-	@$(BIN)/python benchmarks/operations.py $(ARGS)
+bench: $(READY) ## what one, 10 and 100 instances cost at once, beside bare Helm; ARGS=--help says how to choose
+	@$(BIN)/python -m innkeeper.benchmarks.fleet $(ARGS)
 
 bench-usage: $(READY) ## what metering costs: seconds and database calls; ARGS='--instances 100 1000'
 	@$(BIN)/python benchmarks/usage.py $(ARGS)

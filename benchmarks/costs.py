@@ -34,7 +34,7 @@ class Costs:
     seconds: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by process; `bench` is the one that asks, or that runs bare Helm."""
-    requests: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, int] = field(default_factory=dict)
     """Requests that the API server answered, by verb and resource."""
     calls: int = 0
     """Calls of the database."""
@@ -44,7 +44,7 @@ class Costs:
         return Costs(
             seconds=self.seconds - before.seconds,
             cpu={name: used - before.cpu.get(name, 0.0) for name, used in self.cpu.items()},
-            requests=self.requests - before.requests,
+            requests={what: count - before.requests.get(what, 0) for what, count in self.requests.items()},
             calls=self.calls - before.calls,
         )
 
@@ -135,7 +135,7 @@ class Meter:
             calls=self._relay.calls,
         )
 
-    async def _requests(self) -> Counter[str]:
+    async def _requests(self) -> dict[str, int]:
         async with aiohttp.ClientSession() as session, session.get(self._metrics, ssl=self._trust) as answer:
             text = await answer.text()
         found: Counter[str] = Counter()

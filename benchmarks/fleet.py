@@ -226,7 +226,7 @@ def _cpu(records: Sequence[Record]) -> float:
 
 
 def _requests(records: Sequence[Record]) -> float:
-    return float(statistics.median(record.costs.requests.total() for record in records))
+    return float(statistics.median(sum(record.costs.requests.values()) for record in records))
 
 
 def main() -> None:
