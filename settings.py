@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """Seconds from one look for lost operations to the next; 0: none. The same for all workers."""
     meter_every: int = Field(default=300, ge=0, le=86_400)
     """Seconds from one metering to the next; 0: none. The same for all workers."""
+    reconcile_every: int = Field(default=300, ge=0, le=86_400)
+    """Seconds from one look for drift to the next; 0: none. The same for all workers."""
 
     @classmethod
     def settings_customise_sources(

@@ -28,6 +28,7 @@ from .activities.fence import Fence
 from .activities.frame import Frame
 from .activities.metering import Metering
 from .activities.namespaces import Namespaces
+from .activities.reconciling import Reconciling
 from .activities.records import Records
 from .activities.releases import Releases
 from .activities.requests import Requests
@@ -37,8 +38,10 @@ from .activities.workloads import Workloads
 from .client import connection, schedules
 from .client.desk import TemporalDesk
 from .gateways.database import SupabaseDatabase
+from .gateways.finding_rows import SupabaseFindings
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
+from .gateways.kubernetes_fleet import KubernetesFleet
 from .gateways.usage_rows import SupabaseUsage
 from .leaving import leave
 from .model import fence, marks
@@ -109,6 +112,7 @@ def activities(
         releases.undo_release,
         releases.uninstall,
         releases.restore,
+        releases.reapply,
         workloads.ready,
         workloads.settle,
         workloads.scale_down,
@@ -183,17 +187,25 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         await database.ping()
         client = await connection.connect(settings.temporal_address)
         await _check_temporal(client)
-        for errand, every in ((schedules.SWEEP, settings.sweep_every), (schedules.METERING, settings.meter_every)):
+        for errand, every in (
+            (schedules.SWEEP, settings.sweep_every),
+            (schedules.METERING, settings.meter_every),
+            (schedules.RECONCILE, settings.reconcile_every),
+        ):
             await schedules.keep(client, errand, every=every, task_queue=settings.task_queue)
+        desk = TemporalDesk(client, settings.task_queue)
         steps = activities(
             cluster=cluster,
             helm=helm,
             database=database,
             meters=SupabaseUsage(database),
-            desk=TemporalDesk(client, settings.task_queue),
+            desk=desk,
             catalog=catalog,
             operator_namespace=settings.operator_namespace,
         )
+        findings = database.sharing(SupabaseFindings)
+        reconciling = Reconciling(database, findings, KubernetesFleet(cluster), desk, helm, catalog)
+        steps.append(reconciling.reconcile)
         worker = compose(
             client, steps, task_queue=settings.task_queue, concurrent_activities=settings.concurrent_activities
         )

@@ -8,16 +8,17 @@ next one, and one that wakes up late is refused. A refusal is never taken for an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from temporalio import activity
 
 from ..model import release, workloads
 from ..model.catalog import Catalog, Deadlines, Plan
+from ..model.drift_picture import AUTOSCALERS, TEMPLATED, Workload, scaled_by
 from ..model.errors import InnkeeperError, Pending, Permanent
 from ..model.manifests import forgets_data, release_of
 from ..model.messages import Work
-from ..model.ports import Cluster, Helm, Ref
+from ..model.ports import Cluster, Helm, Manifest, Ref
 from ..model.release import Revision
 from ..model.wishes import wanted_release
 from .charts import Charts
@@ -33,6 +34,9 @@ MOST_ACTS = 6
 
 NO_ROOM = frozenset({"NamespaceTerminating", "NotFound"})
 """Codes of refusals to make anything in a namespace that is being deleted, or was a moment ago."""
+
+Differs = Callable[[Manifest, Manifest | None], bool]
+"""Whether a live object differs from a release's in what is to be brought back; None: it is gone."""
 
 LONGEST_WAIT = 2.0
 """Seconds between two looks at a release that somebody may be working on."""
@@ -124,6 +128,27 @@ class Releases:
             NotOurs: the namespace is somebody else's by now.
             Permanent: the namespace is not there, or Helm's storage is not what our own acts leave.
         """
+        await self._restore(work, workloads.is_gone)
+
+    @activity.defn(name="reapply")
+    async def reapply(self, work: Work) -> None:
+        """Do what `restore` does, and bring back the replicas and images, too, that somebody changed by hand.
+
+        Replicas that an autoscaler decides on, and containers that only the live object has, are no reason to.
+
+        Raises as `restore` does.
+        """
+        found = await self._cluster.list_objects(*AUTOSCALERS, namespace=work.namespace)
+        autoscaled = {scaled_by(each) for each in found}
+
+        def differs(wanted: Manifest, live: Manifest | None) -> bool:
+            if live is None or wanted["kind"] not in TEMPLATED:
+                return workloads.is_gone(wanted, live)
+            return Workload.of(wanted).is_changed(Workload.of(live), autoscaled)
+
+        await self._restore(work, differs)
+
+    async def _restore(self, work: Work, differs: Differs) -> None:
         await demand_home(self._cluster, work)
         hold = await self._fence.take(work)
         await lift_stop(self._cluster, work)
@@ -135,14 +160,14 @@ class Releases:
         if ran is None:
             return  # Readiness, which comes next, names it.
         now = await self._go_back(work, ran, hold)
-        if now is not None and await self._differs(work, now):
+        if now is not None and await self._any(work, now, differs):
             await self._rollback(work, now.version, self._plan(work)[1], hold)
 
-    async def _differs(self, work: Work, revision: Revision) -> bool:
+    async def _any(self, work: Work, revision: Revision, differs: Differs) -> bool:
         for manifest in revision.manifest:
             if "name" in manifest["metadata"]:
                 live = await self._cluster.get(_placed(Ref.to(manifest), work))
-                if workloads.is_gone(manifest, live):
+                if differs(manifest, live):
                     return True
         return False
 

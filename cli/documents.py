@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from ..client import Parked, Timeline
+from ..client import Explanation, FindingRecord, Parked, Reconciled, Timeline
 from ..embedded.doctor import Row
 from ..model.errors import Cause
 from ..model.instance import Instance
@@ -62,6 +62,14 @@ class Attention(Document):
     """Everything that waits for an operator, the oldest first."""
 
     items: list[Parked]
+
+
+class DriftReport(Document):
+    """What is known to disagree, the worst first."""
+
+    items: list[FindingRecord]
+    reconciled: Reconciled | None = None
+    """What the look came to that was just had; null without `--now`."""
 
 
 class OperationLog(Document):
@@ -159,6 +167,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "--no-wait": Asked,
     "attention": Attention,
     "decide": Decided,
+    "drift": DriftReport,
+    "explain": Explanation,
     "show": Instance,
     "list": InstancePage,
     "operations": OperationPage,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..client import Innkeeper
+    from ..client.rows import RowsSource
+    from ..model.finding_ports import FindingRows
     from ..model.ports import Rows
     from ..settings import Settings
 
@@ -150,6 +152,17 @@ class Session:
             BadInput: it is not said where the rows are.
             Unreachable: the database does not answer.
         """
+        async with self._source() as source:
+            yield await source.open()
+
+    @asynccontextmanager
+    async def findings(self) -> AsyncIterator[FindingRows]:
+        """The rows of findings alone; raises as `rows` does."""
+        async with self._source() as source:
+            yield await source.open_findings()
+
+    @asynccontextmanager
+    async def _source(self) -> AsyncIterator[RowsSource]:
         from ..client.rows import RowsSource
         from ..model.errors import BadInput
 
@@ -161,7 +174,7 @@ class Session:
         key = settings.supabase_key.get_secret_value() if settings.supabase_key else None
         source = RowsSource(url=settings.supabase_url, key=key)
         try:
-            yield await source.open()
+            yield source
         finally:
             await source.close()
 

@@ -12,6 +12,8 @@ from ..model.errors import (
     Refused,
     Unreachable,
 )
+from ..model.explaining import Explanation
+from ..model.findings import FindingPage, FindingRecord, Reconciled
 from ..model.instance import Instance, Kind, Status
 from ..model.messages import Choice, Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent, StepState
 from ..model.ports import InstancePage, OperationPage
@@ -31,7 +33,10 @@ __all__ = [
     "Cause",
     "Choice",
     "Decided",
+    "Explanation",
     "Figure",
+    "FindingPage",
+    "FindingRecord",
     "Forbidden",
     "Innkeeper",
     "InnkeeperError",
@@ -50,6 +55,7 @@ __all__ = [
     "Parked",
     "Part",
     "Question",
+    "Reconciled",
     "Recorded",
     "Refused",
     "Span",

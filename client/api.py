@@ -12,15 +12,16 @@ from temporalio.client import Client
 
 from ..model import names
 from ..model.errors import BadInput
+from ..model.finding_ports import FindingRows
 from ..model.instance import Kind
 from ..model.messages import TASK_QUEUE, Choice, Decided, Request
 from ..model.ports import Rows
 from ..model.usage_ports import UsageRows
 from . import connection, operators, runs
 from .delivery import OnConflict, Place, deliver, find
+from .drift import DriftReader
 from .handle import OperationHandle
 from .operators import Parked
-from .reading import Reader
 from .rows import RowsSource
 from .usage import UsageClient
 
@@ -28,7 +29,7 @@ TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
 """The same variable names the workers' queue."""
 
 
-class Innkeeper(Reader, UsageClient):
+class Innkeeper(DriftReader, UsageClient):
     """Asks for operations and reads what became of them. Holds one connection; share one per event loop.
 
     Each operation's method delivers the request durably and returns at once; the handle waits, follows or cancels.
@@ -56,6 +57,7 @@ class Innkeeper(Reader, UsageClient):
         client: Client,
         rows: Rows | None = None,
         usage: UsageRows | None = None,
+        findings: FindingRows | None = None,
         *,
         task_queue: str | None = None,
         supabase_url: str | None = None,
@@ -63,11 +65,14 @@ class Innkeeper(Reader, UsageClient):
     ) -> None:
         """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`.
 
-        Where rows are given, usage has to be as well (`model.usage_ports.UsageRows`), or there is none.
+        Where rows are given, usage and findings have to be as well (`model.usage_ports.UsageRows`,
+        `model.finding_ports.FindingRows`), or there are none.
         """
-        super().__init__(RowsSource(rows, usage, url=supabase_url, key=supabase_key))
-        self._client = connection.speaking_pydantic(client)
-        self._task_queue = task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE
+        super().__init__(
+            RowsSource(rows, usage, findings, url=supabase_url, key=supabase_key),
+            connection.speaking_pydantic(client),
+            task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE,
+        )
 
     @classmethod
     async def connect(

@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from ..model.errors import BadInput, MissingExtra
+from ..model.finding_ports import FindingRows
 from ..model.ports import Rows
 from ..model.usage_ports import UsageRows
 
@@ -24,12 +25,14 @@ class RowsSource:
         self,
         rows: Rows | None = None,
         usage: UsageRows | None = None,
+        findings: FindingRows | None = None,
         *,
         url: str | None = None,
         key: str | None = None,
     ) -> None:
         self._rows = rows
         self._usage = usage
+        self._findings = findings
         self._close: Callable[[], Awaitable[None]] | None = None
         self._url = url
         self._key = key
@@ -65,6 +68,18 @@ class RowsSource:
         if not isinstance(rows, SupabaseRows):
             raise BadInput("usage", None, "is missing", fix="give it to Innkeeper() together with the rows")
         return SupabaseUsage(rows)
+
+    async def open_findings(self) -> FindingRows:
+        """What a reconcile found, over the same connection; raises as `open_usage` does."""
+        rows = await self.open()
+        if self._findings is not None:
+            return self._findings
+        from ..gateways.database import SupabaseRows
+        from ..gateways.finding_rows import SupabaseFindings
+
+        if not isinstance(rows, SupabaseRows):
+            raise BadInput("findings", None, "are missing", fix="give them to Innkeeper() together with the rows")
+        return rows.sharing(SupabaseFindings)
 
     async def _connect(self) -> Rows:
         try:

@@ -26,6 +26,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from ..model.errors import Forbidden
+from ..model.findings import RECONCILE_WORKFLOW
 from ..model.messages import METERING_WORKFLOW, SWEEP_WORKFLOW
 from .connection import ANSWER_WITHIN, temporal_errors
 
@@ -61,6 +62,14 @@ METERING = Errand(
     "INNKEEPER_METER_EVERY",
     what="meters what instances use",
     why="what instances use is metered",
+)
+
+RECONCILE = Errand(
+    "innkeeper-reconcile",
+    RECONCILE_WORKFLOW,
+    "INNKEEPER_RECONCILE_EVERY",
+    what="looks for drift between rows, plans and the cluster",
+    why="drift is found",
 )
 
 ATTEMPTS = 3

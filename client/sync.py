@@ -103,6 +103,9 @@ class SyncInnkeeper(Twin[Innkeeper]):
     record_usage_batch = blocking(Innkeeper.record_usage_batch)
     usage = blocking(Innkeeper.usage)
     usage_all = iterating(Innkeeper.usage_all)
+    findings = blocking(Innkeeper.findings)
+    reconcile = blocking(Innkeeper.reconcile)
+    explain = blocking(Innkeeper.explain)
 
     def handle_for(self, name: str, run_id: str) -> SyncOperationHandle:
         """The handle of a known run again; asks nobody.

@@ -28,10 +28,10 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 4
+SCHEMA = 5
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
-_LONGEST_PAGE = 999
+LONGEST_PAGE = 999
 """Supabase answers 1,000 rows at the most (`max_rows`), and one more than the page shows whether there are more."""
 
 _TRANSITIONAL = [status.value for status in Status if not status.settled]
@@ -42,6 +42,7 @@ _UP = "see that the project is up, and that INNKEEPER_SUPABASE_URL is its addres
 _URL = "set INNKEEPER_SUPABASE_URL to the project's URL, e.g. https://abc.supabase.co"
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", bound="SupabaseRows")
 
 
 class _Query(Protocol):
@@ -96,6 +97,10 @@ class SupabaseRows:
         )
         return cls(AsyncClient(url, key, options), http, timeout)
 
+    def sharing(self, view: type[S]) -> S:
+        """Another view of the project, over the same connections, which are this one's to close."""
+        return view(self._client, self._http, self._timeout)
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
@@ -113,7 +118,7 @@ class SupabaseRows:
     async def instance(self, name: str) -> Instance | None:
         """The instance's row, None where there is none (or none that the key and token may see)."""
         found = await self._rows(self._client.table("instances").select("*").eq("name", storable(name)).limit(1))
-        return _read(Instance, found[0]) if found else None
+        return read(Instance, found[0]) if found else None
 
     async def instances(self, page: Page, *, tenant: str | None = None, status: Status | None = None) -> InstancePage:
         """Instances of one tenant or all, in one status or all, by name."""
@@ -132,13 +137,13 @@ class SupabaseRows:
     async def operation(self, request_id: str) -> OperationRecord | None:
         """The operation that a request id names."""
         found = await self._rows(self._client.table("operations").select("*").eq("id", storable(request_id)).limit(1))
-        return _read(OperationRecord, found[0]) if found else None
+        return read(OperationRecord, found[0]) if found else None
 
     async def operations(
         self, page: Page, *, instance: str | None = None, tenant: str | None = None, kind: Kind | None = None
     ) -> OperationPage:
         """Operations of an instance, a tenant, a kind, or all, the last claimed first."""
-        size = min(page.limit, _LONGEST_PAGE)
+        size = min(page.limit, LONGEST_PAGE)
         query = self._client.table("operations").select("*")
         for column, value in (("instance", instance), ("tenant", tenant), ("kind", kind and kind.value)):
             if value is not None:
@@ -146,7 +151,7 @@ class SupabaseRows:
         if page.after is not None:
             query = query.lt("seq", place_of(page.after))
         found = await self._rows(query.order("seq", desc=True).limit(size + 1))
-        items = [_read(OperationRecord, row) for row in found[:size]]
+        items = [read(OperationRecord, row) for row in found[:size]]
         return OperationPage(items=items, next=str(found[size - 1]["seq"]) if len(found) > size else None)
 
     async def call(self, answer: type[M], function: str, **arguments: Any) -> M:
@@ -160,15 +165,15 @@ class SupabaseRows:
         told = await self._send(self._client.rpc(function, storable(arguments)))
         if not isinstance(told, dict):
             raise self._not_supabase()
-        return _read(answer, told)
+        return read(answer, told)
 
     async def _by_name(self, query: _Cut, page: Page) -> InstancePage:
         """One page of the instances that a query names."""
-        size = min(page.limit, _LONGEST_PAGE)
+        size = min(page.limit, LONGEST_PAGE)
         if page.after is not None:
             query = query.gt("name", storable(page.after))
         found = await self._rows(query.order("name").limit(size + 1))
-        items = [_read(Instance, row) for row in found[:size]]
+        items = [read(Instance, row) for row in found[:size]]
         return InstancePage(items=items, next=items[-1].name if len(found) > size else None)
 
     async def _rows(self, query: _Query) -> list[dict[str, Any]]:
@@ -236,8 +241,8 @@ class SupabaseDatabase(SupabaseRows):
             former=answer.get("former"),
             found=answer.get("found"),
             former_plan=answer.get("former_plan"),
-            instance=None if instance is None else _read(Instance, instance),
-            operation=None if operation is None else _read(OperationRecord, operation),
+            instance=None if instance is None else read(Instance, instance),
+            operation=None if operation is None else read(OperationRecord, operation),
         )
 
     async def finish(self, ending: Ending) -> Instance:
@@ -253,7 +258,7 @@ class SupabaseDatabase(SupabaseRows):
         answer = await self._call("innkeeper_finish", **ending.model_dump(mode="json"))
         if answer["verdict"] != "written":
             raise superseded(ending)
-        return _read(Instance, answer["instance"])
+        return read(Instance, answer["instance"])
 
     async def ping(self) -> None:
         """Read something, with the rights a worker needs.
@@ -312,13 +317,13 @@ def _place(url: str) -> str:
     return f"{parsed.scheme}://{parsed.netloc.decode('ascii', 'replace')}"
 
 
-def _read(model: type[M], row: dict[str, Any]) -> M:
+def read(model: type[M], row: dict[str, Any]) -> M:
     """A row as the model's type.
 
     Postgres may write a time zone by its hours alone, which `datetime` reads and pydantic does not.
     """
     times = {
-        key: datetime.fromisoformat(value) for key, value in row.items() if key.endswith("_at") and value is not None
+        key: datetime.fromisoformat(value) for key, value in row.items() if key.endswith(("_at", "_seen")) and value
     }
     try:
         return model.model_validate({**row, **times})

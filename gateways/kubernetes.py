@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from ..model.errors import BadInput, Forbidden, Permanent
+from ..model.errors import BadInput, Conflict, Forbidden, Permanent
 from ..model.ports import Manifest, Ref, Watch
 from .kubernetes_api import SETTING, Answer, Api
 from .kubernetes_watch import Hub, Pace
@@ -214,23 +214,55 @@ class KubernetesCluster:
             raise self._api.refused(answer, what)
         return answer.body
 
+    async def pages(
+        self,
+        api_version: str,
+        kind: str,
+        *,
+        namespace: str | None = None,
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> AsyncIterator[list[Manifest]]:
+        """A list of a kind, page by page; `query` holds its selectors.
+
+        Raises:
+            Permanent: the API server does not know the kind.
+            Conflict: the list grew too old between two pages; begin again.
+        """
+        resource = await self._resource(api_version, kind)
+        if resource is None:
+            raise _unknown_kind(api_version, kind)
+        path = _collection(api_version, resource, namespace)
+        async for page in self._pages_of(path, query or {}, api_version, kind, accept=accept):
+            yield page
+
+    async def _pages_of(
+        self, path: str, query: Mapping[str, str], api_version: str, kind: str, *, accept: str = "application/json"
+    ) -> AsyncIterator[list[Manifest]]:
+        rest: dict[str, str] = {}
+        while True:
+            asked = {**query, "limit": str(PAGE), **rest}
+            answer = await self._api.call("GET", path, query=asked, accept=accept)
+            if answer.status == 410:
+                raise Conflict(f"The list of {kind} objects grew too old between two pages", fix="it is read again")
+            body = self._body(answer, f"list {kind} objects")
+            # Items of a list carry neither, or another one; whoever reads them needs to know what they are.
+            yield [{**item, "apiVersion": api_version, "kind": kind} for item in body.get("items") or ()]
+            token = body["metadata"].get("continue")
+            if not token:
+                return
+            rest = {"continue": token}
+
     async def _pages(
         self, path: str, query: Mapping[str, str], api_version: str, kind: str, *, again: bool = True
     ) -> list[Manifest]:
         """Every page of a list. One that grows too old between its pages (410) is begun again, once."""
-        objects: list[Manifest] = []
-        rest: dict[str, str] = {}
-        while True:
-            answer = await self._api.call("GET", path, query={**query, "limit": str(PAGE), **rest})
-            if answer.status == 410 and again:
-                return await self._pages(path, query, api_version, kind, again=False)
-            body = self._body(answer, f"list {kind} objects")
-            # Items of a list carry neither; whoever reads them needs to know what they are.
-            objects += [{"apiVersion": api_version, "kind": kind, **item} for item in body.get("items") or ()]
-            token = body["metadata"].get("continue")
-            if not token:
-                return objects
-            rest = {"continue": token}
+        try:
+            return [each async for page in self._pages_of(path, query, api_version, kind) for each in page]
+        except Conflict:
+            if not again:
+                raise
+        return await self._pages(path, query, api_version, kind, again=False)
 
     async def _resource(self, api_version: str, kind: str) -> _Resource | None:
         """How the server names a kind; asked anew where it is not known yet, since kinds come by CRDs."""

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -29,6 +30,7 @@ from pydantic import (
     model_validator,
 )
 
+from .drift_kinds import What
 from .errors import BadInput
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
@@ -187,6 +189,15 @@ Quantity = Annotated[str, BeforeValidator(_quantity)]
 """A Kubernetes quantity, e.g. ``500m``, ``1Gi`` or ``10``."""
 
 
+def _names_findings(pattern: str) -> str:
+    kind, _, where = pattern.partition(" ")
+    if not where or not any(fnmatchcase(what, kind) for what in What):
+        raise ValueError(
+            f"it names no finding: write a kind and an object, e.g. '{What.REPLICAS_CHANGED} Deployment *'"
+        )
+    return pattern
+
+
 def _kind_of_secret(item: object) -> str:
     return "(copy)" if isinstance(item, Copied) or (isinstance(item, dict) and "copy" in item) else "(generate)"
 
@@ -219,6 +230,8 @@ class Plan(_Part):
     deadlines: Deadlines = Field(default_factory=Deadlines)
     on_upgrade_failure: UpgradeFailure = "rollback"
     """`rollback`: a failed upgrade goes back to the revision that ran; `park`: an operator is asked first."""
+    ignore_drift: list[Annotated[str, AfterValidator(_names_findings)]] = Field(default_factory=list)
+    """Findings that are none for this plan: kind and object with wildcards, e.g. ``replicas-changed Deployment *``."""
     description: str = ""
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ WORKFLOW_PREFIX = "instance/"
 SWEEP_PREFIX = "sweep-"
 """Of the request ids of repairs that a sweep asks for: nobody else's, or a lost operation could never be repaired."""
 HANDOVER_PREFIX = "handover/"
+RECONCILE_PREFIX = "reconcile/"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _TENANT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -118,3 +119,8 @@ def workflow_id_of(instance: str) -> str:
 def handover_id_of(request_id: str) -> str:
     """The workflow ID of the delivery of a request that waited."""
     return HANDOVER_PREFIX + request_id
+
+
+def reconcile_id_of(instance: str | None) -> str:
+    """The workflow ID of a look for drift that somebody asked for, at one instance or at all."""
+    return RECONCILE_PREFIX + (instance or "*")

@@ -151,6 +151,14 @@ class Revision:
         each = found if isinstance(found, list) else []
         return tuple(one for hook in each if isinstance(hook, dict) for one in self._parsed(hook.get("manifest")))
 
+    @property
+    def failed_hooks(self) -> tuple[str, ...]:
+        """The hooks whose last run failed, e.g. ``Job migrate``."""
+        found = self._part("hooks")
+        each = [hook for hook in (found if isinstance(found, list) else []) if isinstance(hook, dict)]
+        failed = [hook for hook in each if (hook.get("last_run") or {}).get("phase") == "Failed"]
+        return tuple(f"{hook.get('kind')} {hook.get('name')}" for hook in failed)
+
     def _parsed(self, text: object) -> tuple[Manifest, ...]:
         try:
             return tuple(manifests.parse(text if isinstance(text, str) else ""))
@@ -160,7 +168,12 @@ class Revision:
     @property
     def chart(self) -> str:
         """The chart's name and version, e.g. ``room-0.1.0``."""
-        return f"{self._part('chart', 'metadata', 'name')}-{self._part('chart', 'metadata', 'version')}"
+        return f"{self._part('chart', 'metadata', 'name')}-{self.chart_version}"
+
+    @property
+    def chart_version(self) -> str:
+        """The chart's version, e.g. ``0.1.0``."""
+        return str(self._part("chart", "metadata", "version"))
 
     @property
     def description(self) -> str:

@@ -131,16 +131,17 @@ def settings(addresses: Addresses) -> Settings:
         kubeconfig=addresses.kubeconfig,
         kube_context=addresses.context,
         catalog=CATALOG,
-        # Tests look at what is lost themselves.
+        # Tests look at what is lost, and at drift, themselves.
         sweep_every=0,
         meter_every=0,
+        reconcile_every=0,
     )
 
 
 @pytest.fixture(scope="session")
 def platform_env(addresses: Addresses) -> dict[str, str]:
     """The environment of a child process that uses the platform, with the tests' catalog."""
-    quiet = {"INNKEEPER_SWEEP_EVERY": "0", "INNKEEPER_METER_EVERY": "0"}
+    quiet = {f"INNKEEPER_{what}_EVERY": "0" for what in ("SWEEP", "METER", "RECONCILE")}
     return {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG), **quiet}
 
 

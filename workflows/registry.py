@@ -12,6 +12,7 @@ from .metering import Metering
 from .operation import Operation
 from .provision import Provision
 from .purge import Purge
+from .reconcile import Reconcile
 from .repair import Repair
 from .restart import Restart
 from .start import Start
@@ -31,5 +32,5 @@ WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PURGE: Purge,
 }
 
-SERVICES: tuple[type, ...] = (HandingOver, Sweep, Metering)
+SERVICES: tuple[type, ...] = (HandingOver, Sweep, Metering, Reconcile)
 """Workflows that no caller asks for."""

@@ -50,6 +50,8 @@ async def _bring_up(saga: Saga) -> None:
     saga.observed(await saga.step("prepare", Namespaces.prepare, undo=Namespaces.undo_prepare, within=time.prepare))
     if saga.work.former_revision is None or saga.upgrade_pending or repair.changes_release(saga.found):
         await saga.step("release", Releases.release, undo=Releases.undo_release, within=time.release, lasts=2)
+    # Where nothing was lost, what was changed by hand is put back, too; a lost start brings back what ran before it.
+    settled = saga.found is Status.RUNNING and workflow.patched("repair-reapplies")
     # What this brings back belongs there: it is not taken away again, whatever comes after it.
-    await saga.wait_for("restore", Releases.restore, within=time.release)
+    await saga.wait_for("restore", Releases.reapply if settled else Releases.restore, within=time.release)
     saga.point_of_no_return(await saga.wait_for("ready", Workloads.ready, within=time.ready))

@@ -60,7 +60,7 @@ async def test_a_new_migration_is_applied_at_the_next_start_and_rows_stay(tmp_pa
 
 async def test_a_worker_that_dies_is_reported_and_started_again(addresses: Addresses, tmp_path: Path) -> None:
     reports: list[str] = []
-    quiet = {"INNKEEPER_SWEEP_EVERY": "0", "INNKEEPER_METER_EVERY": "0"}
+    quiet = {f"INNKEEPER_{what}_EVERY": "0" for what in ("SWEEP", "METER", "RECONCILE")}
     environment = {**addresses.environment(), "INNKEEPER_CATALOG": str(CATALOG), **quiet}
     worker = WorkerProcess(tmp_path, addresses.temporal_address, "default", environment, reports.append)
     await worker.start()

@@ -11,6 +11,7 @@ import yaml
 
 from innkeeper.gateways.helm import find_helm
 from innkeeper.model import fence, health, surroundings, workloads
+from innkeeper.model.drift_picture import LOOKS, Look
 from innkeeper.model.manifests import parse
 from innkeeper.settings import Settings
 
@@ -71,6 +72,11 @@ def test_what_readiness_watches_may_be_watched(watched: health.Watched, rules: R
 @pytest.mark.parametrize(("api_version", "kind"), workloads.KINDS)
 def test_what_stop_and_start_scale_may_be_listed_and_patched(api_version: str, kind: str, rules: Rules) -> None:
     assert missing(rules, api_version, kind, {"list", "patch"}) == set()
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.kind)
+def test_what_a_reconcile_looks_at_may_be_listed(look: Look, rules: Rules) -> None:
+    assert missing(rules, look.api_version, look.kind, {"list"}) == set()
 
 
 @pytest.mark.parametrize(("api_version", "kind"), [*surroundings.KINDS, ("v1", "Secret"), ("v1", "Namespace")])

@@ -23,11 +23,14 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from innkeeper.activities.reconciling import Reconciling
 from innkeeper.client import Innkeeper, OperationHandle
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_findings import MemoryFindings
+from innkeeper.gateways.memory_fleet import MemoryFleet
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog, names
@@ -189,19 +192,24 @@ class World:
         self.written = Written()
         self.database.rows = self.written
         self.usage = MemoryUsage(self.database)
-        self.innkeeper = Innkeeper(self.client, self.database)
+        self.findings = MemoryFindings(self.database)
+        self.innkeeper = Innkeeper(self.client, self.database, findings=self.findings)
 
     def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
         """Every activity over this world, or with another Helm that finds its charts in a folder."""
-        return activities(
+        desk, plans = TemporalDesk(self.client, TASK_QUEUE), catalog.parse(CATALOG, folder=charts)
+        steps = activities(
             cluster=self.cluster,
             helm=helm or self.helm,
             database=self.database,
             meters=self.usage,
-            desk=TemporalDesk(self.client, TASK_QUEUE),
-            catalog=catalog.parse(CATALOG, folder=charts),
+            desk=desk,
+            catalog=plans,
             operator_namespace=OPERATORS,
         )
+        fleet = MemoryFleet(self.cluster)
+        reconciling = Reconciling(self.database, self.findings, fleet, desk, helm or self.helm, plans)
+        return [*steps, reconciling.reconcile]
 
     def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:
         """A worker over this world; it works while it is entered."""

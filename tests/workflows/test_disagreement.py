@@ -38,6 +38,11 @@ async def scale_up(world: World, name: str) -> None:
     await world.cluster.patch(web(name), {"spec": {"replicas": 4}})
 
 
+async def change_the_image(world: World, name: str) -> None:
+    pod = {"containers": [{"name": "web", "image": "example/web:hotfix"}]}
+    await world.cluster.patch(web(name), {"spec": {"template": {"spec": pod}}})
+
+
 async def scale_to_nothing(world: World, name: str) -> None:
     await world.cluster.patch(web(name), {"spec": {"replicas": 0}})
 
@@ -77,6 +82,12 @@ async def failed(handle: OperationHandle) -> OperationResult:
     return told.value.result
 
 
+async def image_of(world: World, name: str) -> str:
+    found = await world.cluster.get(web(name))
+    assert found is not None
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
 CASES: list[tuple[Kind, ByHand, int | None]] = [
     (Kind.STOP, uninstall_the_release, 1),
     (Kind.STOP, upgrade_the_release, 2),
@@ -98,7 +109,8 @@ CASES: list[tuple[Kind, ByHand, int | None]] = [
     (Kind.UNINSTALL, delete_the_namespace, None),
     (Kind.REPAIR, uninstall_the_release, 1),
     (Kind.REPAIR, upgrade_the_release, 2),
-    (Kind.REPAIR, scale_up, 4),
+    (Kind.REPAIR, scale_up, 1),
+    (Kind.REPAIR, change_the_image, 1),
     (Kind.REPAIR, scale_to_nothing, 1),
     (Kind.REPAIR, delete_a_workload, 1),
     (Kind.REPAIR, delete_the_plans_quota, 1),
@@ -128,6 +140,7 @@ async def test_an_operation_converges_from_what_it_observes(
         await done(world, Kind.START, name)
     await agree(world, name, Status.UNINSTALLED if runs is None else Status.RUNNING)
     assert (await world.replicas(name)).get(f"{name}-web") == runs
+    assert runs is None or await image_of(world, name) == "example/web:1"
     assert by_hand is delete_the_namespace or await data_of(world, name) == data != []
     assert not (await world.row(name)).upgrade_pending
     quota = await world.cluster.get(Ref("v1", "ResourceQuota", surroundings.QUOTA, f"inn-{name}"))
@@ -252,3 +265,37 @@ async def test_workloads_whose_records_were_deleted_are_stopped_and_found_again(
     found = await world.cluster.get(ref)
     assert found is not None
     assert marks.STOPPED not in (found["metadata"].get("annotations") or {})
+
+
+async def test_a_repair_leaves_replicas_that_an_autoscaler_decides_on_and_what_was_injected(world: World) -> None:
+    await world.provisioned("scaled")
+    await world.cluster.create(
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": "inn-scaled"},
+            "spec": {
+                "maxReplicas": 5,
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "scaled-web"},
+            },
+        }
+    )
+    containers = [{"name": "web", "image": "example/web:1"}, {"name": "proxy", "image": "example/proxy:1"}]
+    patch = {"spec": {"replicas": 4, "template": {"spec": {"containers": containers}}}}
+    await world.cluster.patch(web("scaled"), patch)
+    await done(world, Kind.REPAIR, "scaled")
+    assert (await world.replicas("scaled"))["scaled-web"] == 4
+    assert await world.storage("scaled") == ["deployed"]
+
+
+async def test_a_repair_of_a_lost_start_brings_back_what_ran_before_the_stop(world: World) -> None:
+    await world.provisioned("lost-start")
+    await scale_up(world, "lost-start")
+    await done(world, Kind.STOP, "lost-start")
+    hang = world.faults.hang("cluster.patch", when="after")
+    handle = await ask(world.client, Kind.START, "lost-start")
+    await hang.reached.wait()
+    await world.client.get_workflow_handle("instance/lost-start", run_id=handle.run_id).terminate("by hand")
+    world.faults.clear()
+    await done(world, Kind.REPAIR, "lost-start")
+    assert (await world.replicas("lost-start"))["lost-start-web"] == 4

@@ -18,12 +18,13 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from innkeeper.model.findings import RECONCILE_WORKFLOW
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, SWEEP_WORKFLOW
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
-from .scenarios_too_late import SCENARIOS
+from .scenarios_drift import SCENARIOS
 
 STORED = Path(__file__).parent.parent / "histories"
 
@@ -48,7 +49,8 @@ def test_every_scenario_has_a_stored_history() -> None:
 
 def test_every_workflow_has_a_stored_history() -> None:
     starts = [stored(path.stem).events[0].workflow_execution_started_event_attributes for path in STORED.glob("*.json")]
-    known = {kind.workflow_type for kind in Kind} | {HANDOVER_WORKFLOW, SWEEP_WORKFLOW, METERING_WORKFLOW}
+    services = {HANDOVER_WORKFLOW, SWEEP_WORKFLOW, METERING_WORKFLOW, RECONCILE_WORKFLOW}
+    known = {kind.workflow_type for kind in Kind} | services
     assert {start.workflow_type.name for start in starts} >= known
 
 

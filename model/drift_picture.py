@@ -1,0 +1,247 @@
+"""A picture of the fleet: which objects a reconcile lists, and the little that it keeps of each.
+
+Lists over all namespaces cost so many calls to the API server, however many instances there are. Of a stored revision
+only what is compared is kept, of a Secret only its keys' names and who wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from . import marks
+from .errors import Permanent
+from .manifests import Manifest
+from .names import NAMESPACE_PREFIX
+from .revision import STORAGE_TYPE, Revision, State, described
+
+OURS = f"{marks.MANAGED_BY}={marks.MANAGER}"
+HELMS = f"{marks.MANAGED_BY}=Helm"
+SCALED = ("Deployment", "StatefulSet")
+TEMPLATED = (*SCALED, "DaemonSet", "CronJob")
+"""The kinds of workloads that are compared."""
+
+AUTOSCALERS = ("autoscaling/v2", "HorizontalPodAutoscaler")
+
+
+class Look(NamedTuple):
+    """One list: a kind's objects that a label selector and a field selector choose."""
+
+    api_version: str
+    kind: str
+    labels: str = ""
+    fields: str = ""
+    names_only: bool = False
+    """Nothing but their metadata is needed."""
+
+
+NAMESPACES = Look("v1", "Namespace", OURS)
+
+LOOKS: tuple[Look, ...] = (
+    NAMESPACES,
+    Look("v1", "Secret", "owner=helm,status!=superseded"),
+    Look("v1", "Secret", OURS),
+    Look("v1", "ResourceQuota", OURS),
+    Look("v1", "LimitRange", OURS),
+    Look("networking.k8s.io/v1", "NetworkPolicy", OURS),
+    Look("apps/v1", "Deployment", HELMS),
+    Look("apps/v1", "StatefulSet", HELMS),
+    Look("apps/v1", "DaemonSet", HELMS),
+    Look("batch/v1", "CronJob", HELMS),
+    # Made by hand as often as by charts.
+    Look(*AUTOSCALERS),
+    Look("v1", "Pod", fields="status.phase!=Succeeded,status.phase!=Failed", names_only=True),
+    Look("v1", "PersistentVolumeClaim", names_only=True),
+    Look("v1", "PersistentVolume"),
+)
+"""All that a reconcile lists."""
+
+
+class Workload(NamedTuple):
+    """What of a workload is compared."""
+
+    kind: str
+    name: str
+    replicas: int | None
+    """None of kinds that have none."""
+    images: tuple[tuple[str, str], ...]
+    """Container and image, in the order of the containers' names."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Workload:
+        """The workload that a manifest, rendered or live, describes."""
+        spec = manifest.get("spec") or {}
+        template = (spec.get("jobTemplate") or {}).get("spec") or {} if manifest["kind"] == "CronJob" else spec
+        pod = (template.get("template") or {}).get("spec") or {}
+        containers = [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]
+        return cls(
+            manifest["kind"],
+            manifest["metadata"]["name"],
+            spec.get("replicas", 1) if manifest["kind"] in SCALED else None,
+            tuple(sorted((str(each.get("name")), str(each.get("image"))) for each in containers)),
+        )
+
+    def other_images(self, live: Workload) -> list[tuple[str, str]]:
+        """The containers that have another image, or none, live. What only the live one has was injected."""
+        found = dict(live.images)
+        return [(name, image) for name, image in self.images if found.get(name) != image]
+
+    def is_changed(self, live: Workload, autoscaled: Collection[tuple[str, str]]) -> bool:
+        """Whether somebody scaled it, or gave it another image; what is autoscaled may have any number of replicas."""
+        scaled = self.replicas != live.replicas and (self.kind, self.name) not in autoscaled
+        return scaled or bool(self.other_images(live))
+
+
+def scaled_by(autoscaler: Manifest) -> tuple[str, str]:
+    """Kind and name of what an autoscaler scales."""
+    target = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
+    return str(target.get("kind")), str(target.get("name"))
+
+
+class Stored(NamedTuple):
+    """What of a stored revision is compared."""
+
+    release: str
+    version: int
+    state: State
+    mark: str
+    """What was wanted of it, as its label says; empty where somebody else made the release."""
+    ours: bool
+    """An operation made it, by an upgrade or a rollback; False where its description says otherwise."""
+    chart: str
+    chart_version: str
+    workloads: tuple[Workload, ...]
+    failed_hooks: tuple[str, ...]
+    broken: str = ""
+    """Why its record cannot be read."""
+
+    @classmethod
+    def of(cls, secret: Manifest) -> Stored:
+        """The revision that a Secret of Helm's storage holds, whatever state it is in."""
+        try:
+            revision = Revision.of(secret)
+        except Permanent as error:
+            name = (secret["metadata"].get("labels") or {}).get("name") or secret["metadata"]["name"]
+            return cls(str(name), 0, State.UNKNOWN, "", False, "", "", (), (), error.cause.message)
+        facts = (revision.release, revision.version, revision.state, revision.mark)
+        try:
+            rolled_back = revision.description.startswith("Rollback to ")
+            return cls(
+                *facts,
+                bool(revision.mark) and (rolled_back or revision.description == described(revision.mark)),
+                revision.chart,
+                revision.chart_version,
+                tuple(Workload.of(each) for each in revision.manifest if each["kind"] in TEMPLATED),
+                revision.failed_hooks,
+            )
+        except Permanent as error:
+            return cls(*facts, False, "", "", (), (), error.cause.message)
+
+
+class Keys(NamedTuple):
+    """What of a Secret is looked at: never a value."""
+
+    names: frozenset[str]
+    others: Mapping[str, str]
+    """Key → who wrote it, of those that not Innkeeper wrote."""
+
+    @classmethod
+    def of(cls, secret: Manifest) -> Keys:
+        """The names of its keys, and who wrote them as far as the API server says."""
+        others = {
+            key.removeprefix("f:"): str(entry.get("manager"))
+            for entry in secret["metadata"].get("managedFields") or []
+            if entry.get("manager") != marks.MANAGER
+            for key in (entry.get("fieldsV1") or {}).get("f:data") or {}
+            if key != "."
+        }
+        return cls(frozenset(secret.get("data") or {}), others)
+
+
+class Volume(NamedTuple):
+    """A volume whose claim is gone."""
+
+    name: str
+    namespace: str
+    claim: str
+
+
+@dataclass
+class Home:
+    """What is in one namespace."""
+
+    name: str
+    namespace: Manifest | None = None
+    """The namespace itself, None where it carries no mark of ours."""
+    revisions: list[Stored] = field(default_factory=list)
+    secrets: dict[str, Keys] = field(default_factory=dict)
+    around: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+    """Quotas, limits and policies of ours, by kind and name."""
+    workloads: dict[tuple[str, str], Workload] = field(default_factory=dict)
+    """By kind and name."""
+    autoscaled: set[tuple[str, str]] = field(default_factory=set)
+    """Kind and name of what an autoscaler scales."""
+    pods: list[str] = field(default_factory=list)
+    """Those that run or may still run."""
+    claims: list[str] = field(default_factory=list)
+
+
+class Picture:
+    """What was listed, by namespace.
+
+    Args:
+        known: stored revisions of an earlier picture, by `known` of that: what did not change is not unpacked again.
+    """
+
+    def __init__(self, known: Mapping[str, Stored] | None = None) -> None:
+        self.homes: dict[str, Home] = {}
+        self.volumes: list[Volume] = []
+        self.known: dict[str, Stored] = {}
+        self._earlier = known or {}
+
+    def home(self, namespace: str) -> Home:
+        """What is in a namespace, empty where nothing is."""
+        return self.homes.setdefault(namespace, Home(namespace))
+
+    def take(self, page: Iterable[Manifest]) -> None:
+        """Keep of each object what is compared."""
+        for manifest in page:
+            self._take(manifest)
+
+    def _take(self, manifest: Manifest) -> None:
+        kind, meta = manifest["kind"], manifest["metadata"]
+        name = meta["name"]
+        if kind == "Namespace":
+            self.home(name).namespace = manifest
+            return
+        if kind == "PersistentVolume":
+            self._take_volume(manifest)
+            return
+        home = self.home(meta["namespace"])
+        match kind:
+            case "Secret" if manifest.get("type") == STORAGE_TYPE:
+                home.revisions.append(self._stored(manifest))
+            case "Secret":
+                home.secrets[name] = Keys.of(manifest)
+            case "HorizontalPodAutoscaler":
+                home.autoscaled.add(scaled_by(manifest))
+            case "Pod":
+                home.pods.append(name)
+            case "PersistentVolumeClaim":
+                home.claims.append(name)
+            case kind if kind in TEMPLATED:
+                home.workloads[kind, name] = Workload.of(manifest)
+            case _:
+                home.around[kind, name] = manifest
+
+    def _take_volume(self, manifest: Manifest) -> None:
+        claim = (manifest.get("spec") or {}).get("claimRef") or {}
+        namespace = str(claim.get("namespace", ""))
+        if (manifest.get("status") or {}).get("phase") == "Released" and namespace.startswith(NAMESPACE_PREFIX):
+            self.volumes.append(Volume(manifest["metadata"]["name"], namespace, str(claim.get("name"))))
+
+    def _stored(self, secret: Manifest) -> Stored:
+        key = f"{secret['metadata']['uid']}/{secret['metadata']['resourceVersion']}"
+        self.known[key] = found = self._earlier.get(key) or Stored.of(secret)
+        return found

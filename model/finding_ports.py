@@ -1,0 +1,28 @@
+"""The protocols of the rows of findings: for whoever reads them, and for the reconcile that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from .findings import Finding, FindingPage, Looked, Written
+from .ports import Page
+
+
+class FindingRows(Protocol):
+    """What may be read of findings."""
+
+    async def findings(self, page: Page, *, instance: str | None = None, resolved: bool = False) -> FindingPage:
+        """The findings that stand, or those that are gone, of one instance or all, the first seen first."""
+        ...
+
+
+class Findings(FindingRows, Protocol):
+    """What a reconcile writes."""
+
+    async def reconciled(self, looked: Sequence[Looked], findings: Sequence[Finding]) -> Written:
+        """Write what was found of these instances, and resolve what of theirs is gone; one transaction.
+
+        An instance whose row's generation is another by now is left as it is.
+        """
+        ...

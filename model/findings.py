@@ -1,0 +1,139 @@
+"""What a reconcile finds: where a row, a plan, a release and the cluster disagree, in words that people can act on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .drift_kinds import HowBad, What
+from .messages import Message
+
+RECONCILE_WORKFLOW = "Reconcile"
+
+MOST_NAMED = 20
+"""Findings that a reconcile's result names; the rest is counted."""
+
+
+class Finding(Message):
+    """One disagreement, as a reconcile sees it. Never holds a value of a Secret."""
+
+    instance: str
+    what: What
+    object: str
+    """Which object, e.g. ``Deployment inn-acme/acme-web``."""
+    wanted: str
+    """What should be, a line a field."""
+    found: str
+    """What is, a line a field."""
+    mend: str
+    """The exact command that would mend it, or what a person has to do first."""
+
+    @property
+    def how_bad(self) -> HowBad:
+        """How soon somebody should look."""
+        return self.what.how_bad
+
+
+class FindingRecord(BaseModel):
+    """A finding's row."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: int
+    instance: str
+    what: What
+    how_bad: HowBad
+    object: str
+    wanted: str
+    found: str
+    mend: str
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None = None
+    """When it was gone, None while it stands."""
+
+
+class FindingPage(Message):
+    """Findings in the order in which they were first seen."""
+
+    items: list[FindingRecord]
+    next: str | None = None
+    """Give it as `after` to read on; None at the end."""
+
+
+class Looked(Message):
+    """An instance that was judged, and the row's generation then: what is written counts only while that stands."""
+
+    instance: str
+    generation: int | None
+    """None where there was no row."""
+
+
+class Written(Message):
+    """What a write of findings came to."""
+
+    opened: int = 0
+    resolved: int = 0
+    skipped: int = 0
+    """Instances that an operation claimed since they were looked at: left to the next reconcile."""
+
+    def plus(self, other: Written) -> Written:
+        """Both together."""
+        return Written(
+            opened=self.opened + other.opened,
+            resolved=self.resolved + other.resolved,
+            skipped=self.skipped + other.skipped,
+        )
+
+
+class Looking(Message):
+    """What one reconcile is to look at."""
+
+    instance: str | None = None
+    """One instance alone; None: all."""
+
+
+class WorkloadState(Message):
+    """A workload as it is."""
+
+    object: str
+    wanted: int | None
+    """Replicas that the release asks for; None where it does not say, or an autoscaler decides."""
+    found: int | None
+    images: list[str]
+
+
+class Seen(Message):
+    """What a reconcile of one instance saw in the cluster."""
+
+    namespace: bool = False
+    """Whether it is there, with the instance's mark."""
+    revision: int | None = None
+    """The revision that is deployed."""
+    state: str = ""
+    """The newest revision's."""
+    chart: str = ""
+    """Name and version of the deployed one."""
+    wanted_chart: str = ""
+    """The plan's, as the catalog names it; empty where the plan is not in it."""
+    current: bool | None = None
+    """Whether the release is what the plan wants now; None where that cannot be told."""
+    workloads: list[WorkloadState] = Field(default_factory=list)
+    pods: int = 0
+    volumes: int = 0
+
+
+class Reconciled(Message):
+    """What a reconcile came to."""
+
+    looked_at: int = 0
+    busy: int = 0
+    """Left alone: an operation runs on them, or has ended in an error that their rows tell."""
+    found: dict[str, int] = Field(default_factory=dict)
+    """Findings by kind."""
+    named: list[str] = Field(default_factory=list)
+    """Some of them, at most 20."""
+    written: Written = Written()
+    seen: Seen | None = None
+    """Of one instance; None where all were looked at, or there is no such row."""
