@@ -19,6 +19,7 @@ from ..model.errors import Cause
 from ..model.instance import Instance
 from ..model.messages import Decided, OperationResult, Outcome, Question, StepEvent
 from ..model.ports import InstancePage, OperationPage
+from ..model.usage_ports import UsagePage
 
 
 class Document(BaseModel):
@@ -175,6 +176,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "logs": OperationLog,
     "logs --follow": StepEvent,
     "timeline": Timeline,
+    "usage": UsagePage,
     "plans": PlanList,
     "config": Configuration,
     "up": PlatformStatus,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Concatenate, Literal, NamedTuple, ParamSpec
 import typer
 
 from .failures import reporting
-from .session import Output, Session
+from .session import Output, Session, Tabular
 
 P = ParamSpec("P")
 PANEL = "Common options"
@@ -34,6 +34,7 @@ def _shared(name: str, kind: Any, text: str, *flags: str, **more: Any) -> Shared
 
 
 OUTPUT = _shared("output", Output, "For people, or for programs (docs/cli.md).", "-o")
+TABULAR = _shared("output", Tabular, "For people, for programs, or for spreadsheets.", "-o")
 STATE_DIR = _shared("state_dir", Path, "The platform's directory; .innkeeper by default.", metavar="DIR")
 TEMPORAL = (
     _shared("temporal_address", str, "Temporal's host:port.", metavar="HOST:PORT"),

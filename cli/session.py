@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..client.rows import RowsSource
     from ..model.finding_ports import FindingRows
     from ..model.ports import Rows
+    from ..model.usage_ports import UsageRows
     from ..settings import Settings
 
 INTERRUPTED = "interrupted"
@@ -33,6 +34,14 @@ class Output(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+class Tabular(StrEnum):
+    """Who reads rows."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -59,7 +68,12 @@ class Session:
     @property
     def json(self) -> bool:
         """A program reads."""
-        return self.given.get("output") is Output.JSON
+        return self.given.get("output") in (Output.JSON, Tabular.JSON)
+
+    @property
+    def csv(self) -> bool:
+        """A spreadsheet reads."""
+        return self.given.get("output") is Tabular.CSV
 
     @cached_property
     def console(self) -> Console:
@@ -160,6 +174,12 @@ class Session:
         """The rows of findings alone; raises as `rows` does."""
         async with self._source() as source:
             yield await source.open_findings()
+
+    @asynccontextmanager
+    async def usage(self) -> AsyncIterator[UsageRows]:
+        """What was used. Raises as `rows` does."""
+        async with self._source() as source:
+            yield await source.open_usage()
 
     @asynccontextmanager
     async def _source(self) -> AsyncIterator[RowsSource]:
