@@ -22,6 +22,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from .activities.adoptions import Adoptions
 from .activities.charts import Charts
 from .activities.checks import Checks
 from .activities.fence import Fence
@@ -89,16 +90,17 @@ def activities(
     """Every activity, over these gateways."""
     charts = Charts(helm, cluster)
     secrets = Secrets(cluster, operator_namespace)
-    checks = Checks(cluster, database, charts, catalog, operator_namespace)
     fence = Fence(cluster, catalog)
+    adoptions = Adoptions(cluster, database, catalog, fence, operator_namespace)
+    checks = Checks(cluster, database, charts, catalog, adoptions, operator_namespace)
     namespaces = Namespaces(cluster, catalog, secrets, fence)
     records = Records(database, catalog)
     releases = Releases(cluster, helm, catalog, charts, secrets, fence)
     workloads = Workloads(cluster, catalog)
-    requests = Requests(desk)
-    sweeps = Sweeps(database, desk)
-    metering = Metering(meters)
     return [
+        adoptions.preview,
+        adoptions.mark,
+        adoptions.unmark,
         checks.check,
         records.claim,
         records.known,
@@ -121,9 +123,9 @@ def activities(
         workloads.scale_up,
         workloads.roll,
         workloads.roll_back,
-        requests.deliver,
-        sweeps.sweep,
-        metering.meter,
+        Requests(desk).deliver,
+        Sweeps(database, desk).sweep,
+        Metering(meters).meter,
     ]
 
 

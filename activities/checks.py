@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from temporalio import activity
 
-from ..model import marks, names
+from ..model import marks
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
-from ..model.instance import Kind
+from ..model.instance import Kind, Status
 from ..model.messages import Admission, Request, Work
 from ..model.ports import Cluster, Manifest, Ref, Rows
+from .adoptions import Adoptions
 from .charts import Charts, Facts
 
 
 class Checks:
     """Checks requests against the catalog, the chart and the cluster."""
 
-    def __init__(self, cluster: Cluster, rows: Rows, charts: Charts, catalog: Catalog, operator_namespace: str) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        rows: Rows,
+        charts: Charts,
+        catalog: Catalog,
+        adoptions: Adoptions,
+        operator_namespace: str,
+    ) -> None:
         self._rows = rows
+        self._adoptions = adoptions
         self._cluster = cluster
         self._charts = charts
         self._catalog = catalog
@@ -30,21 +40,25 @@ class Checks:
 
     @activity.defn(name="check")
     async def check(self, request: Request) -> Admission:
-        """Pass a provision or an upgrade that can succeed as far as can be told without touching anything.
+        """Pass a provision, an adoption or an upgrade that can succeed as far as can be told without touching anything.
 
         Raises:
-            BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace.
+            BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace; a
+                release that cannot be adopted.
             NotOurs: the namespace exists and is somebody else's.
         """
         if await self._rows.operation(request.request_id) is not None:
             # Asked before: the claim answers, whatever has become of plan, chart and namespace since.
             known = self._catalog.plans.get(request.plan or "")
             return Admission(deadlines=known.deadlines if known else Deadlines())
+        if request.kind is Kind.ADOPT:
+            seen = await self._adoptions.preview(request)
+            return Admission(deadlines=self._catalog.plan(seen.plan).deadlines)
         work = await self._foreseen(request)
         if work is None:
             return Admission(deadlines=Deadlines())
         plan = self._catalog.plan(work.plan)
-        await self._check_namespace(work.instance, work.tenant)
+        await self._check_namespace(work)
         facts = await self._charts.facts(work, plan)
         if facts.key not in self._passed:
             await self._check_objects(plan, facts)
@@ -54,31 +68,35 @@ class Checks:
     async def _foreseen(self, request: Request) -> Work | None:
         """What the operation would work on, were it admitted; None where the claim will refuse it anyway."""
         tenant, plan = request.tenant, request.plan
+        namespace, release = request.home
+        row = await self._rows.instance(request.instance)
         if request.kind is Kind.UPGRADE:
-            row = await self._rows.instance(request.instance)
             if row is None or tenant not in (None, row.tenant):
                 return None
             tenant, plan = row.tenant, plan or row.plan
+        if row is not None and row.status is not Status.PURGED:
+            # What was adopted is where somebody had put it.
+            namespace, release = row.namespace, row.release
         return Work(
             request_id=request.request_id,
             kind=request.kind,
             instance=request.instance,
             tenant=tenant or "",
             plan=plan or "",
-            namespace=names.namespace_of(request.instance),
-            release=names.release_of(request.instance),
+            namespace=namespace,
+            release=release,
             generation=0,
         )
 
-    async def _check_namespace(self, instance: str, tenant: str) -> None:
-        found = await self._cluster.get(Ref("v1", "Namespace", names.namespace_of(instance)))
+    async def _check_namespace(self, work: Work) -> None:
+        found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
         if found is None:
             return
         try:
-            marks.demand_ours(found, instance, tenant)
+            marks.demand_ours(found, work.instance, work.tenant)
         except NotOurs as error:
             raise BadInput(
-                "name", instance, f"cannot be used: {error.cause.message}", fix=error.cause.fix, code="NotOurs"
+                "name", work.instance, f"cannot be used: {error.cause.message}", fix=error.cause.fix, code="NotOurs"
             ) from None
 
     async def _check_objects(self, plan: Plan, facts: Facts) -> None:

@@ -19,6 +19,7 @@ from ..model.errors import Cause
 from ..model.instance import Instance
 from ..model.messages import Decided, OperationResult, Outcome, Question, StepEvent
 from ..model.ports import InstancePage, OperationPage
+from ..model.preview import Adoption
 from ..model.usage_ports import UsagePage
 
 
@@ -157,6 +158,8 @@ class PlanList(Document):
 
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "provision": OperationResult,
+    "adopt": OperationResult,
+    "adopt --dry-run": Adoption,
     "stop": OperationResult,
     "start": OperationResult,
     "restart": OperationResult,

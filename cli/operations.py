@@ -86,7 +86,7 @@ def provision(
             on_conflict=on_conflict,
         )
 
-    _perform(session, "provision", ask, wait=wait, request=request)
+    perform(session, "provision", ask, wait=wait, request=request)
 
 
 def upgrade(
@@ -115,7 +115,7 @@ def upgrade(
             on_conflict=on_conflict,
         )
 
-    _perform(session, "upgrade", ask, wait=wait, request=request)
+    perform(session, "upgrade", ask, wait=wait, request=request)
 
 
 def _asking(kind: str) -> Callable[..., None]:
@@ -142,7 +142,7 @@ def _asking(kind: str) -> Callable[..., None]:
                 on_conflict=on_conflict,
             )
 
-        _perform(session, kind, ask, wait=wait, request=request)
+        perform(session, kind, ask, wait=wait, request=request)
 
     return simple
 
@@ -184,7 +184,7 @@ def cancel(session: Session, name: Name, wait: Wait = True) -> None:
         return handle
 
     try:
-        _perform(session, "cancel", ask, wait=wait)
+        perform(session, "cancel", ask, wait=wait)
     except OperationFailed as failed:
         if failed.result is None or failed.result.outcome is not Outcome.CANCELLED:
             raise
@@ -244,7 +244,7 @@ def caller() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _perform(session: Session, kind: str, ask: Ask, *, wait: bool, request: str | None = None) -> None:
+def perform(session: Session, kind: str, ask: Ask, *, wait: bool, request: str | None = None) -> None:
     """Ask, and follow to the end or say how to."""
 
     async def run() -> OperationResult | None:

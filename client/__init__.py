@@ -17,6 +17,7 @@ from ..model.findings import FindingPage, FindingRecord, Reconciled
 from ..model.instance import Instance, Kind, Status
 from ..model.messages import Choice, Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent, StepState
 from ..model.ports import InstancePage, OperationPage
+from ..model.preview import Adoption
 from ..model.reports import Recorded, UsageReport
 from ..model.usage_ports import Figure, UsagePage
 from .api import Innkeeper
@@ -27,6 +28,7 @@ from .sync import SyncInnkeeper, SyncOperationHandle
 from .timeline import Part, Span, Timeline
 
 __all__ = [
+    "Adoption",
     "Answer",
     "BadInput",
     "Busy",

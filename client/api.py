@@ -6,7 +6,6 @@ import os
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import get_args
 
 from temporalio.client import Client
 
@@ -18,8 +17,8 @@ from ..model.messages import TASK_QUEUE, Choice, Decided, Request
 from ..model.ports import Rows
 from ..model.usage_ports import UsageRows
 from . import connection, operators, runs
-from .delivery import OnConflict, Place, deliver, find
-from .drift import DriftReader
+from .adopting import Adopter
+from .delivery import OnConflict, find
 from .handle import OperationHandle
 from .operators import Parked
 from .rows import RowsSource
@@ -29,7 +28,7 @@ TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
 """The same variable names the workers' queue."""
 
 
-class Innkeeper(DriftReader, UsageClient):
+class Innkeeper(Adopter, UsageClient):
     """Asks for operations and reads what became of them. Holds one connection; share one per event loop.
 
     Each operation's method delivers the request durably and returns at once; the handle waits, follows or cancels.
@@ -252,9 +251,6 @@ class Innkeeper(DriftReader, UsageClient):
         asked_by: str,
         on_conflict: OnConflict,
     ) -> OperationHandle:
-        if on_conflict not in get_args(OnConflict):
-            offered = ", ".join(get_args(OnConflict))
-            raise BadInput("on_conflict", on_conflict, "is no way to meet another operation", fix=f"use: {offered}")
         request = Request.of(
             kind,
             name,
@@ -263,11 +259,7 @@ class Innkeeper(DriftReader, UsageClient):
             plan=plan,
             asked_by=asked_by,
         )
-        with connection.temporal_errors(self._client):
-            return self._handle(await deliver(self._client, request, self._task_queue, on_conflict))
-
-    def _handle(self, place: Place) -> OperationHandle:
-        return OperationHandle(self._client, place.instance, place.run_id, turn=place.turn)
+        return await self._hand_in(request, on_conflict)
 
     def handle_for(self, name: str, run_id: str) -> OperationHandle:
         """The handle of a known run again, e.g. in another process; asks nobody.

@@ -81,6 +81,7 @@ class SyncInnkeeper(Twin[Innkeeper]):
     connect = classmethod(_connecting(Innkeeper.connect))
 
     provision = _asking(Innkeeper.provision)
+    adopt = _asking(Innkeeper.adopt)
     stop = _asking(Innkeeper.stop)
     start = _asking(Innkeeper.start)
     restart = _asking(Innkeeper.restart)
@@ -90,6 +91,7 @@ class SyncInnkeeper(Twin[Innkeeper]):
     purge = _asking(Innkeeper.purge)
     handle = _asking(Innkeeper.handle)
 
+    preview_adoption = blocking(Innkeeper.preview_adoption)
     decide = blocking(Innkeeper.decide)
     attention = blocking(Innkeeper.attention)
 

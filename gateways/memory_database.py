@@ -145,6 +145,8 @@ class MemoryDatabase:
         """The answer to a request that may not start from the row as it is."""
         request, transition = claim.request, TRANSITIONS[claim.request.kind]
         row = self.rows.get(request.instance)
+        if transition.creates and self._taken(row, claim.namespace):
+            return Claim(verdict=Verdict.TAKEN)
         if row is None:
             return None if transition.creates else Claim(verdict=Verdict.ABSENT)
         if not _owned(row, request.tenant) and not (transition.creates and row.status is Status.PURGED):
@@ -153,6 +155,13 @@ class MemoryDatabase:
         if former not in transition.allowed_from:
             return Claim(verdict=Verdict.ILLEGAL, generation=row.generation, former=former, instance=row)
         return None
+
+    def _taken(self, row: Instance | None, namespace: str) -> bool:
+        """Whether the namespace that the instance would get is another's; one that stands has its own."""
+        return (row is None or row.status is Status.PURGED) and any(
+            other.namespace == namespace and other is not row and other.status is not Status.PURGED
+            for other in self.rows.values()
+        )
 
     def _claimed(self, claim: ClaimRequest) -> Claim:
         """Raise the generation and write the operation; the claim is legal."""
@@ -163,13 +172,14 @@ class MemoryDatabase:
             if record.instance == request.instance and record.outcome is Outcome.RUNNING:
                 self.records[record.id] = record.model_copy(update={"outcome": Outcome.SUPERSEDED, "ended_at": now})
         tenant = request.tenant or (row.tenant if row else "")
+        stays = None if row is None or (transition.creates and row.status is Status.PURGED) else row
         self.rows[request.instance] = after = Instance(
             name=request.instance,
             tenant=tenant,
             plan=_plan(row, request),
             upgrade_pending=row is not None and row.upgrade_pending,
-            namespace=row.namespace if row and not transition.creates else claim.namespace,
-            release=row.release if row and not transition.creates else claim.release,
+            namespace=stays.namespace if stays else claim.namespace,
+            release=stays.release if stays else claim.release,
             status=transition.during,
             settled=row.settled if row else None,
             generation=row.generation + 1 if row else 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import repair
+from .endings import before_nothing
 from .errors import BadInput, Cause, DuplicateName, IllegalTransition, Superseded
 from .instance import TRANSITIONS, Instance, Kind, Status
 from .messages import NextRequest, OperationRecord, OperationResult, Outcome, Request, Work
@@ -23,12 +24,12 @@ def refusal(claim: Claim, request: Request) -> Cause | None:
             ).cause
         case Verdict.ABSENT:
             return BadInput("name", request.instance, "is no instance", fix="check the spelling, or provision it").cause
-        case Verdict.FOREIGN if request.kind is Kind.PROVISION:
-            return DuplicateName("name", request.instance, "is taken", fix="use another name").cause
-        case Verdict.FOREIGN:
-            return BadInput(
-                "name", request.instance, "is no instance of this tenant", fix="check the name and the tenant"
+        case Verdict.TAKEN:
+            return DuplicateName(
+                "namespace", request.home[0], "is another instance's", fix="look up whose it is, or use another"
             ).cause
+        case Verdict.FOREIGN:
+            return _foreign(request)
         case Verdict.ILLEGAL:  # pragma: no branch  # there is no other verdict
             return _illegal(claim, request)
 
@@ -42,7 +43,7 @@ def possible_ends(kind: Kind, found: Status | None, former: Status | None, *, ba
         former: the instance's settled status before it, None where it made the instance.
         badly: it failed, or did what cannot be taken back.
     """
-    ends = {_goal(kind, found, former), former or Status.ERROR}
+    ends = {_goal(kind, found, former), former or before_nothing(kind)}
     # After a lost operation the former status is given back only where it was seen.
     return ends | {Status.ERROR} if badly or found is not former else ends
 
@@ -58,7 +59,7 @@ def refusal_to_follow(wanted: NextRequest, work: Work, former: Status | None, en
     """
     request = wanted.request
     # The name of what is purged is free for everyone, but not before it is.
-    name_gets_free = request.kind is Kind.PROVISION and Status.PURGED in ends and not wanted.replace
+    name_gets_free = TRANSITIONS[request.kind].creates and Status.PURGED in ends and not wanted.replace
     if request.tenant not in (None, work.tenant) and not name_gets_free:
         return refusal(Claim(verdict=Verdict.FOREIGN), request)
     if wanted.replace and ends.isdisjoint(TRANSITIONS[request.kind].allowed_from):
@@ -66,9 +67,17 @@ def refusal_to_follow(wanted: NextRequest, work: Work, former: Status | None, en
     return None
 
 
+def _foreign(request: Request) -> Cause:
+    if TRANSITIONS[request.kind].creates:
+        return DuplicateName("name", request.instance, "is taken", fix="use another name").cause
+    return BadInput(
+        "name", request.instance, "is no instance of this tenant", fix="check the name and the tenant"
+    ).cause
+
+
 def _illegal(claim: Claim, request: Request) -> Cause:
     status = claim.former or (claim.instance.status if claim.instance else Status.ERROR)
-    if request.kind is Kind.PROVISION:
+    if TRANSITIONS[request.kind].creates:
         return DuplicateName(
             "name", request.instance, f"exists already and is {status}", fix="use another name, or uninstall it first"
         ).cause

@@ -200,7 +200,10 @@ def _judge_uninstalled(row: Instance, home: Home) -> Iterator[Finding]:
 
 
 def _judge_purged(row: Instance, home: Home) -> Iterator[Finding]:
-    if home.namespace is not None and not home.namespace["metadata"].get("deletionTimestamp"):
+    # It may be somebody else's, or another instance's: what is adopted keeps the name that it had.
+    if home.namespace is None or not marks.is_ours(home.namespace, row.name, row.tenant):
+        return
+    if not home.namespace["metadata"].get("deletionTimestamp"):
         yield Finding(
             instance=row.name,
             what=What.STATUS_WRONG,

@@ -14,7 +14,8 @@ NOTHING_OF_OURS = frozenset({"NotOurs", "NamespaceMissing"})
 
 _UNSURE = "ask for a repair or an uninstall: what an operation before this one left may still be there"
 
-_TAKES_AWAY = frozenset({Kind.UNINSTALL, Kind.PURGE})
+_AGAIN = frozenset({Kind.UNINSTALL, Kind.PURGE, Kind.ADOPT})
+"""Of which a repair is no way on: it would install again what was to go, or upgrade what was only to be marked."""
 
 
 class Undone(NamedTuple):
@@ -57,16 +58,29 @@ def end_of(undone: Undone, work: Work, former: Status | None) -> End:
             return End(Status.ERROR, Outcome.LEFT_BEHIND, cause, _former_plan(work))
         return End(Status.ERROR, Outcome.LEFT_BEHIND, cause, None, _ran_before(work))
     outcome = Outcome.CANCELLED if undone.cancelled else Outcome.UNDONE
-    # An upgrade that was taken back has been found ready again; other operations' failures say that something is
-    # wrong with the instance itself.
-    as_before = undone.cancelled or (work.kind is Kind.UPGRADE and undone.cause.code not in NOTHING_OF_OURS)
-    status = former if former is not None and as_before and not undone.unsure else Status.ERROR
+    # An upgrade that was taken back has been found ready again, and an adoption changes nothing that runs; other
+    # operations' failures say that something is wrong with the instance itself.
+    as_before = (
+        undone.cancelled
+        or work.kind is Kind.ADOPT
+        or (work.kind is Kind.UPGRADE and undone.cause.code not in NOTHING_OF_OURS)
+    )
+    status = (former or before_nothing(work.kind)) if as_before and not undone.unsure else Status.ERROR
     cause = undone.cause if undone.cause.fix or not undone.unsure else undone.cause.model_copy(update={"fix": _UNSURE})
     return End(status, outcome, cause, _former_plan(work))
 
 
+def before_nothing(kind: Kind) -> Status:
+    """As what an instance counts before an operation that made its row.
+
+    An adoption that was taken back leaves somebody else's release as it was, and nothing of the instance: name and
+    namespace are free again.
+    """
+    return Status.PURGED if kind is Kind.ADOPT else Status.ERROR
+
+
 def _former_plan(work: Work) -> str | None:
-    return work.former_plan if _ran_before(work) else None
+    return work.former_plan if _ran_before(work) or work.kind is Kind.ADOPT else None
 
 
 def _ran_before(work: Work) -> bool:
@@ -74,8 +88,7 @@ def _ran_before(work: Work) -> bool:
 
 
 def _with_leftovers(cause: Cause, left: Sequence[str], kind: Kind) -> Cause:
-    # A repair would install again what was to go.
-    again = f"ask for the {kind} again" if kind in _TAKES_AWAY else "ask for a repair or an uninstall"
+    again = f"ask for the {kind} again" if kind in _AGAIN else "ask for a repair or an uninstall"
     told = "; ".join(left)
     first = f"{cause.fix}; then " if cause.fix else ""
     return cause.model_copy(

@@ -16,6 +16,7 @@ class Status(StrEnum):
     """An instance's status as its row shows it. The database holds the same list as an enum."""
 
     PROVISIONING = "provisioning"
+    ADOPTING = "adopting"
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"
@@ -42,6 +43,7 @@ class Kind(StrEnum):
     """The operations. A kind's value is also its command and, capitalised, its workflow's type name."""
 
     PROVISION = "provision"
+    ADOPT = "adopt"
     STOP = "stop"
     START = "start"
     RESTART = "restart"
@@ -75,6 +77,12 @@ TRANSITIONS: dict[Kind, Transition] = {
         Status.RUNNING,
         creates=True,
     ),
+    Kind.ADOPT: Transition(
+        frozenset({Status.ERROR, Status.UNINSTALLED, Status.PURGED}),
+        Status.ADOPTING,
+        Status.RUNNING,
+        creates=True,
+    ),
     Kind.STOP: Transition(_LIVE, Status.STOPPING, Status.STOPPED),
     Kind.START: Transition(_LIVE, Status.STARTING, Status.RUNNING),
     Kind.RESTART: Transition(_LIVE, Status.RESTARTING, Status.RUNNING),
@@ -103,6 +111,7 @@ class Instance(BaseModel):
     release to the plan."""
     cluster: str = "default"
     namespace: str
+    """Where the release is; what was adopted keeps the name it had there, and its release, too."""
     release: str
     status: Status
     settled: Status | None = None

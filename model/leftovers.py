@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from . import marks
-from .instance import Status
+from .instance import Kind, Status
 from .manifests import HOOK, is_kept, release_of
 from .messages import Work
 from .ports import Manifest, Ref
@@ -39,7 +39,7 @@ def leftovers(objects: Sequence[Manifest], work: Work, standing: Iterable[Ref] =
 def belongs(work: Work) -> bool:
     """Whether what the release has deployed is the customer's, whatever comes of the operation: it was there before."""
     was_there = work.former in (Status.RUNNING, Status.STOPPED) or work.former_revision is not None
-    return was_there and not work.takes_away
+    return work.kind is Kind.ADOPT or (was_there and not work.takes_away)
 
 
 def _place(ref: Ref) -> tuple[str, str, str]:

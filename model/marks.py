@@ -21,6 +21,12 @@ DATA = PREFIX + "data"
 CREATED_BY = PREFIX + "created-by"
 """Annotation: the request id of the operation that made the object; only that operation may undo it."""
 
+ADOPTED_BY = PREFIX + "adopted-by"
+"""Annotation: the request id of the adoption that marked the object, which somebody else had made."""
+
+BEFORE_ADOPTION = PREFIX + "before-adoption"
+"""Annotation: what the marked object's labels were before, as JSON; null for one that was not there."""
+
 STOPPED = PREFIX + "stopped"
 """Annotation on a stopped workload: what start must bring back, as JSON."""
 

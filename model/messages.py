@@ -6,8 +6,9 @@ import hashlib
 import json
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from . import names
 from .catalog import Deadlines
@@ -35,6 +36,7 @@ NEXT_UPDATE = "next"
 HANDOVER_WORKFLOW = "HandOver"
 SWEEP_WORKFLOW = "Sweep"
 METERING_WORKFLOW = "Metering"
+PREVIEW_WORKFLOW = "PreviewAdoption"
 
 
 class Message(BaseModel):
@@ -53,9 +55,13 @@ class Request(Message):
     instance: str
     request_id: str
     tenant: str | None = None
-    """Required to provision; elsewhere a guard: if given, the instance must be this tenant's."""
+    """Required to provision and to adopt; elsewhere a guard: if given, the instance must be this tenant's."""
     plan: str | None = None
-    """A plan of the catalog: required to provision; to upgrade the wanted one, None for the instance's own."""
+    """A plan of the catalog: required to provision and adopt; to upgrade, None for the instance's own."""
+    namespace: str | None = None
+    """Of an adoption: where the release is."""
+    release: str | None = None
+    """Of an adoption: the release's name."""
     asked_by: str = ""
     """Who asked, for the record; free text."""
 
@@ -73,33 +79,51 @@ class Request(Message):
         request_id: str,
         tenant: str | None = None,
         plan: str | None = None,
+        namespace: str | None = None,
+        release: str | None = None,
         asked_by: str = "",
     ) -> Request:
-        """A checked request from a caller's words.
+        """A checked request from a caller's words; an adoption's release is named as the instance, if not otherwise.
 
         Raises:
-            BadInput: the name, tenant or request id cannot be, or what provision needs is missing.
+            BadInput: the name, tenant or request id cannot be, or what provision or adoption need is missing.
         """
-        if kind is Kind.PROVISION:
+        if TRANSITIONS[kind].creates:
             if tenant is None:
                 raise BadInput("tenant", tenant, "is missing", fix="name the tenant who owns the instance")
             if not plan:
                 raise BadInput("plan", plan, "is missing", fix="name a plan of the catalog")
         elif plan is not None and kind is not Kind.UPGRADE:
             raise BadInput("plan", plan, f"has no meaning for {kind}", fix="leave it out, or ask for an upgrade")
+        instance = names.normalise(name)
         return cls(
             kind=kind,
-            instance=names.normalise(name),
+            instance=instance,
             request_id=names.check_new_request_id(request_id),
             tenant=None if tenant is None else names.check_tenant(tenant),
             plan=plan,
+            namespace=names.check_namespace(namespace or "") if kind is Kind.ADOPT else None,
+            release=names.check_release(release or instance) if kind is Kind.ADOPT else None,
             asked_by=asked_by,
         )
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the keys of adoptions in any other request: workers of a version before them know neither."""
+        apart = () if self.kind is Kind.ADOPT else ("namespace", "release")
+        return {key: value for key, value in told(self).items() if key not in apart}
+
+    @property
+    def home(self) -> tuple[str, str]:
+        """Namespace and release of an instance that this request makes, or takes over."""
+        return self.namespace or names.namespace_of(self.instance), self.release or names.release_of(self.instance)
 
     @property
     def digest(self) -> str:
         """A fingerprint of the arguments: the same request id with another digest is refused."""
         told = [self.kind.value, self.instance, self.tenant, self.plan]
+        # Not of others: what was asked before there were adoptions keeps its fingerprint.
+        told += [self.namespace, self.release] if self.kind is Kind.ADOPT else []
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
 
 

@@ -23,6 +23,9 @@ RECONCILE_PREFIX = "reconcile/"
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _TENANT = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_RELEASE = re.compile(r"(?=.{1,53}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_CLUSTERS_OWN = re.compile(r"default|kube-.*")
 _REQUEST = re.compile(r"[!#-&(-\[\]-~]{1,200}")
 _REQUEST_FIX = "use 1 to 200 printable ASCII characters, without spaces, quotes or backslashes"
 
@@ -101,13 +104,42 @@ def check_new_request_id(request_id: str) -> str:
     return check_request_id(request_id)
 
 
+def check_namespace(namespace: str) -> str:
+    """The name of a namespace that can be given to an instance.
+
+    Raises:
+        BadInput: it is none, or the cluster's own, which cannot be purged.
+    """
+    if not _NAMESPACE.fullmatch(namespace):
+        raise BadInput("namespace", namespace, "is not a namespace's name", fix="use the name as kubectl shows it")
+    if _CLUSTERS_OWN.fullmatch(namespace):
+        raise BadInput(
+            "namespace",
+            namespace,
+            "is the cluster's own, and an instance is stopped and purged with its namespace",
+            fix="install the release in a namespace of its own",
+        )
+    return namespace
+
+
+def check_release(release: str) -> str:
+    """The name of a Helm release, if it can be one.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not _RELEASE.fullmatch(release):
+        raise BadInput("release", release, "is not a release's name", fix="use the name as `helm list` shows it")
+    return release
+
+
 def namespace_of(instance: str) -> str:
-    """The namespace that holds the instance's release."""
+    """The namespace of an instance that is made here; one that was adopted has another, which its row names."""
     return NAMESPACE_PREFIX + instance
 
 
 def release_of(instance: str) -> str:
-    """The instance's Helm release."""
+    """The Helm release of an instance that is made here."""
     return instance
 
 

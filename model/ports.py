@@ -235,6 +235,8 @@ class Verdict(StrEnum):
     """There is no such instance, and this kind of operation makes none."""
     FOREIGN = "foreign"
     """The instance is another tenant's."""
+    TAKEN = "taken"
+    """The namespace that the instance would have is another instance's."""
     ILLEGAL = "illegal"
     """The instance's settled status does not allow this operation."""
 

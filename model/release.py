@@ -46,6 +46,7 @@ __all__ = [
     "objects_of",
     "pack",
     "revisions_of",
+    "settled_at",
     "storage_labels",
     "strays",
     "wish_of",
@@ -173,6 +174,12 @@ def _settled(revisions: Sequence[Revision]) -> bool:
     """Whether exactly one revision is deployed, and it is the newest."""
     deployed = [revision for revision in revisions if revision.state is State.DEPLOYED]
     return len(deployed) == 1 and deployed[0] is revisions[-1]
+
+
+def settled_at(revisions: Iterable[Revision]) -> Revision | None:
+    """The newest revision, where it is deployed and no other is; None where Helm's storage is not settled so."""
+    ordered = _ordered(revisions)
+    return ordered[-1] if ordered and _settled(ordered) else None
 
 
 def is_settled(revisions: Iterable[Revision], mark: str) -> bool:

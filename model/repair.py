@@ -6,6 +6,7 @@ from .instance import Status
 
 _GOALS = {
     Status.PROVISIONING: Status.RUNNING,
+    Status.ADOPTING: Status.RUNNING,
     Status.STARTING: Status.RUNNING,
     Status.RESTARTING: Status.RUNNING,
     Status.RUNNING: Status.RUNNING,

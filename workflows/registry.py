@@ -7,6 +7,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from ..model.instance import Kind
 
+from .adopt import Adopt, PreviewAdoption
 from .handover import HandingOver
 from .metering import Metering
 from .operation import Operation
@@ -23,6 +24,7 @@ from .upgrade import Upgrade
 
 WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PROVISION: Provision,
+    Kind.ADOPT: Adopt,
     Kind.STOP: Stop,
     Kind.START: Start,
     Kind.RESTART: Restart,
@@ -32,5 +34,5 @@ WORKFLOWS: dict[Kind, type[Operation]] = {
     Kind.PURGE: Purge,
 }
 
-SERVICES: tuple[type, ...] = (HandingOver, Sweep, Metering, Reconcile)
-"""Workflows that no caller asks for."""
+SERVICES: tuple[type, ...] = (HandingOver, PreviewAdoption, Sweep, Metering, Reconcile)
+"""Workflows that are no operations."""

@@ -12,6 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from ..model.instance import Status
     from ..model.messages import OperationResult, Request
 
+from .adopt import take_over
 from .operation import Operation
 from .purge import delete_all
 from .saga import Saga
@@ -30,6 +31,8 @@ class Repair(Operation):
             await saga.claim()
             goal = repair.goal(saga.found, saga.former)
             match goal:
+                case Status.RUNNING if saga.found is Status.ADOPTING:
+                    await take_over(saga)
                 case Status.STOPPED:
                     await hold_stopped(saga)
                 case Status.UNINSTALLED:

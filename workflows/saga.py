@@ -37,7 +37,6 @@ with workflow.unsafe.imports_passed_through():
         StepState,
         Work,
     )
-    from ..model.names import namespace_of, release_of
     from ..model.ports import ClaimRequest, Ending, Verdict
 
 from . import calls, causes, unheard
@@ -306,8 +305,8 @@ class Saga:
             request=self.request,
             workflow_id=info.workflow_id,
             run_id=info.run_id,
-            namespace=namespace_of(self.request.instance),
-            release=release_of(self.request.instance),
+            namespace=self.request.home[0],
+            release=self.request.home[1],
         )
         claimed = await calls.quick("claim", Records.claim, wanted, instance=self.request.instance)
         claim, self.deadlines = claimed.claim, claimed.deadlines

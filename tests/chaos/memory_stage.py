@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import by_hand
 from proxy import Proxy
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -26,12 +27,13 @@ from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog
 from innkeeper.model.fence import widest_role
+from innkeeper.model.names import namespace_of, release_of
 from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import activities, compose
 
 from .effects import Play
 from .played import Cast, PlayedCluster, PlayedDatabase, PlayedHelm, label_of
-from .scenarios import CATALOG
+from .scenarios import CATALOG, STARTER
 from .start import Hand
 
 OPERATORS = "innkeeper-system"
@@ -86,8 +88,14 @@ class MemoryStage:
         self.rows = MemoryDatabase()
         self.clusters: dict[str, MemoryCluster] = {}
         self.plans = catalog.parse({"plans": PLANS}, folder="")
-        self.hand = Hand(self._steps(Cast(), self.client, "by-hand"), self.cluster_of, self.rows)
+        self.hand = Hand(self._steps(Cast(), self.client, "by-hand"), self.cluster_of, self.rows, self._install)
         self._funerals: set[asyncio.Task[None]] = set()
+
+    async def _install(self, instance: str) -> None:
+        cluster = self.cluster_of(instance)
+        values = {"replicas": CATALOG[STARTER].web}
+        home = namespace_of(instance)
+        await by_hand.install(cluster, MemoryHelm(cluster), home, release_of(instance), values=values)
 
     def cluster_of(self, instance: str) -> MemoryCluster:
         if instance not in self.clusters:

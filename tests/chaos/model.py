@@ -14,7 +14,7 @@ from typing import Any
 from innkeeper.model.instance import TRANSITIONS, Kind, Status
 
 from .effects import Effect, Fault
-from .scenarios import CATALOG, Done, Scenario
+from .scenarios import CATALOG, STARTER, Done, Scenario
 from .world import NONE, World
 
 CLAIMS, SECRETS = "PersistentVolumeClaim", "Secret"
@@ -52,6 +52,8 @@ class State:
     plan: str = NONE
     pending: bool = False
     namespace: bool = False
+    theirs: bool = False
+    """The namespace is somebody's, and has no marks."""
     release: str = NONE
     version: int = 0
     web: int = 0
@@ -79,9 +81,17 @@ class State:
         return replace(around, release=plan, version=self.version + 1, data=frozenset({CLAIMS, SECRETS})).up
 
 
+AS_ADOPTED = "NetworkPolicy, ResourceQuota of 20 pods, none"
+"""What stands around a release that was adopted: Pod Security is for an upgrade to set."""
+
+BY_HAND = State(
+    namespace=True, theirs=True, release=STARTER, version=1, web=CATALOG[STARTER].web, db=1, data=frozenset({CLAIMS})
+)
+
+
 def start_of(scenario: Scenario) -> State:
     """The state in which the operation under test begins."""
-    state = State()
+    state = BY_HAND if scenario.by_hand else State()
     for done in scenario.start:
         if done.lost_after is None:
             state = ended(done_of(state, done.kind, done.plan), done.kind, "done")
@@ -114,6 +124,9 @@ def done_of(state: State, kind: Kind, plan: str | None) -> State:
     match kind:
         case Kind.PROVISION | Kind.UPGRADE:
             return after.released(plan or state.plan)
+        case Kind.ADOPT:
+            data = state.data | {SECRETS}
+            return replace(after, plan=plan or state.plan, theirs=False, around=AS_ADOPTED, data=data)
         case Kind.STOP:
             return after.down
         case Kind.START | Kind.RESTART:
@@ -152,6 +165,8 @@ def undone_of(state: State, scenario: Scenario, happened: Sequence[str]) -> Stat
     match kind:
         case Kind.PROVISION if not state.namespace:
             return _back_to_nothing(claimed, happened)
+        case Kind.ADOPT:
+            return ended(replace(claimed, status="purged"), kind, "undone")
         case Kind.UPGRADE:
             return ended(replace(state, version=state.version + ran), kind, "undone")
         case Kind.START | Kind.RESTART if state.pending:
@@ -245,12 +260,14 @@ def _undo_refused(world: World, kind: Kind) -> World:
         renewed=ANY,
         no_pods=ANY,
         around=ANY,
+        # A Secret that is still marked is one more that counts as data.
+        **({"marked": ANY, "data": ANY} if kind is Kind.ADOPT else {}),
     )
 
 
 def told(scenario: Scenario, start: State, state: State, *, failed: bool) -> World:
     """A state as the world shows it, to whoever knows how it was before."""
-    running = state.status in (Status.RUNNING, Status.ERROR)
+    running = state.status in (Status.RUNNING, Status.ERROR) or state.theirs
     return World(
         status=state.status,
         generation=len(state.operations),
@@ -262,13 +279,15 @@ def told(scenario: Scenario, start: State, state: State, *, failed: bool) -> Wor
         temporal="failed" if failed else "completed",
         agrees="yes",
         namespace=NONE if not state.namespace else "same" if start.namespace else "new",
+        marked=state.namespace and not state.theirs,
         release=state.release,
         version=state.version,
         replicas=_replicas(state),
         remembered=_remembered(state),
         rolled="db, web" if scenario.kind is Kind.RESTART and not failed else NONE,
         pods="all" if running and not state.no_pods and state.web + state.db else ANY if _torn(state) else NONE,
-        renewed=ANY if failed else _renewed(scenario.kind, start, state),
+        # Whatever becomes of an adoption, no pod is replaced.
+        renewed=ANY if failed and not start.theirs else _renewed(scenario.kind, start, state),
         no_pods=state.no_pods,
         around=state.around,
         data=_data(start.data, state.data),

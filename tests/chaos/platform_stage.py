@@ -12,16 +12,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import by_hand
 import yaml
 
 from innkeeper.embedded.options import Addresses
-from innkeeper.model.names import namespace_of
+from innkeeper.model.catalog import ChartRef
+from innkeeper.model.names import namespace_of, release_of
 from innkeeper.model.ports import Cluster, Ref
 
 from .effects import Effect, Play
 from .gateways import Parts
 from .played import Cast
-from .scenarios import CATALOG
+from .scenarios import CATALOG, STARTER
 from .start import Hand
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,11 +62,18 @@ class PlatformStage:
     def __init__(self, parts: Parts, addresses: Addresses, catalog: Path, logs: Path, seed: int) -> None:
         self.client = parts.client
         self.rows = parts.rows
-        self.hand = Hand(parts.steps(Cast()), self.cluster_of, parts.rows)
+        self.hand = Hand(parts.steps(Cast()), self.cluster_of, parts.rows, self._install)
+        self._helm = parts.helm
         self._cluster = parts.cluster
         self._environment = {**os.environ, **addresses.environment(), "INNKEEPER_CATALOG": str(catalog)}
         self._logs = logs
         self._seed = seed
+
+    async def _install(self, instance: str) -> None:
+        room = ChartRef(path=str(ROOT / "charts" / "room"))
+        values = {"web": {"replicas": CATALOG[STARTER].web}, "existingSecret": by_hand.CREDENTIALS}
+        home = namespace_of(instance)
+        await by_hand.install(self._cluster, self._helm, home, release_of(instance), chart=room, values=values)
 
     def cluster_of(self, instance: str) -> Cluster:
         return self._cluster

@@ -17,8 +17,6 @@ from temporalio.service import RPCError
 from innkeeper.client import OperationHandle
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.model.errors import Answer, InnkeeperError
-from innkeeper.model.instance import Kind
-from innkeeper.model.messages import Request
 from innkeeper.model.names import workflow_id_of
 from innkeeper.model.ports import Cluster, Database
 
@@ -26,8 +24,8 @@ from .cells import Cell
 from .effects import Effect, Fault, Play
 from .insist import insist
 from .model import ANY, expected, start_of, told
-from .scenarios import SCENARIOS, TENANT, Scenario
-from .start import Hand
+from .scenarios import SCENARIOS, Scenario
+from .start import Hand, request_of
 from .world import NONE, Snapshot, World, look, observe
 
 
@@ -177,7 +175,7 @@ async def play(stage: Stage, cells: Sequence[Cell], *, queue: str, prefix: str) 
 
 async def _begin(stage: Stage, instance: str, scenario: Scenario) -> Snapshot:
     """Bring an instance to where the operation starts, and see that it is there."""
-    await stage.hand.bring(instance, scenario.start)
+    await stage.hand.bring(instance, scenario)
     before = (await insist(lambda: look(stage.cluster_of(instance), instance))).snapshot()
     start = start_of(scenario)
     wanted = told(scenario, start, start, failed=False)._replace(
@@ -190,8 +188,7 @@ async def _begin(stage: Stage, instance: str, scenario: Scenario) -> Snapshot:
 
 async def _asked(stage: Stage, instance: str, scenario: Scenario, queue: str) -> str:
     """Ask for the operation and wait for its end; what is wrong with that, if anything."""
-    tenant = TENANT if scenario.kind is Kind.PROVISION else None
-    request = Request.of(scenario.kind, instance, request_id=f"{instance}-asked", tenant=tenant, plan=scenario.plan)
+    request = request_of(instance, scenario.kind, scenario.plan, f"{instance}-asked")
     run_id = await insist(lambda: TemporalDesk(stage.client, queue).deliver(request))
     handle = OperationHandle(stage.client, instance, run_id)
     try:

@@ -27,6 +27,8 @@ class Scenario(NamedTuple):
     plan: str | None = None
     refused: str = ""
     """The effect whose refusal (once it has happened) has the operation undone; faults are played in the undoing."""
+    by_hand: bool = False
+    """Before all else, somebody has installed a release by scripts of theirs."""
 
 
 PROVISIONED = Done(Kind.PROVISION, STARTER)
@@ -34,11 +36,13 @@ STOPPED = Done(Kind.STOP)
 UPGRADED = Done(Kind.UPGRADE, BIGGER)
 UNINSTALLED = Done(Kind.UNINSTALL)
 
+LAST_MARK = "cluster.create RoleBinding innkeeper-release"
 LAST_PATCH = "cluster.patch StatefulSet db"
 
 SCENARIOS: dict[str, Scenario] = {
     "provision": Scenario((), Kind.PROVISION, STARTER),
     "re-provision": Scenario((PROVISIONED, UNINSTALLED), Kind.PROVISION, STARTER),
+    "adopt": Scenario((), Kind.ADOPT, STARTER, by_hand=True),
     "stop": Scenario((PROVISIONED,), Kind.STOP),
     "start": Scenario((PROVISIONED, STOPPED), Kind.START),
     "restart": Scenario((PROVISIONED,), Kind.RESTART),
@@ -52,6 +56,7 @@ SCENARIOS: dict[str, Scenario] = {
     "repair": Scenario((PROVISIONED,), Kind.REPAIR),
     "repair-stopped": Scenario((PROVISIONED, STOPPED), Kind.REPAIR),
     "repair-provision": Scenario((Done(Kind.PROVISION, STARTER, lost_after=1),), Kind.REPAIR),
+    "repair-adopt": Scenario((Done(Kind.ADOPT, STARTER, lost_after=0),), Kind.REPAIR, by_hand=True),
     "repair-upgrade": Scenario((PROVISIONED, Done(Kind.UPGRADE, BIGGER, lost_after=1)), Kind.REPAIR),
     "repair-stop": Scenario((PROVISIONED, Done(Kind.STOP, lost_after=0)), Kind.REPAIR),
     "repair-start": Scenario((PROVISIONED, STOPPED, Done(Kind.START, lost_after=0)), Kind.REPAIR),
@@ -59,6 +64,7 @@ SCENARIOS: dict[str, Scenario] = {
     "repair-purge": Scenario((PROVISIONED, UNINSTALLED, Done(Kind.PURGE, lost_after=0)), Kind.REPAIR),
     "provision-undone": Scenario((), Kind.PROVISION, STARTER, refused="helm.upgrade"),
     "re-provision-undone": Scenario((PROVISIONED, UNINSTALLED), Kind.PROVISION, STARTER, refused="helm.upgrade"),
+    "adopt-undone": Scenario((), Kind.ADOPT, STARTER, refused=LAST_MARK, by_hand=True),
     "stop-undone": Scenario((PROVISIONED,), Kind.STOP, refused=LAST_PATCH),
     "start-undone": Scenario((PROVISIONED, STOPPED), Kind.START, refused=LAST_PATCH),
     "restart-undone": Scenario((PROVISIONED,), Kind.RESTART, refused=LAST_PATCH),

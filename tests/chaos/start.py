@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -18,16 +18,17 @@ from temporalio.testing import ActivityEnvironment
 from innkeeper.model import names
 from innkeeper.model.claim import work_of
 from innkeeper.model.errors import AlreadyExists
-from innkeeper.model.instance import Kind, Status
+from innkeeper.model.instance import TRANSITIONS, Kind, Status
 from innkeeper.model.messages import Outcome, Prepared, Ready, Request, Work
 from innkeeper.model.ports import ClaimRequest, Cluster, Database, Ending, Ref
 
 from .insist import insist
-from .scenarios import TENANT, Done
+from .scenarios import TENANT, Done, Scenario
 from .world import FOREIGN
 
 STEPS: dict[Kind, tuple[str, ...]] = {
     Kind.PROVISION: ("prepare", "release", "ready"),
+    Kind.ADOPT: ("mark", "ready"),
     Kind.STOP: ("scale_down", "gone"),
     Kind.START: ("scale_up", "ready"),
     Kind.UPGRADE: ("prepare", "release", "ready"),
@@ -49,12 +50,24 @@ AT_ONCE = 8
 """Instances that are brought to where they start at the same time."""
 
 
+def request_of(instance: str, kind: Kind, plan: str | None, request_id: str) -> Request:
+    """The request for an operation; what is adopted is where the instance would be made."""
+    tenant = TENANT if TRANSITIONS[kind].creates else None
+    home = names.namespace_of(instance)
+    return Request.of(kind, instance, request_id=request_id, tenant=tenant, plan=plan, namespace=home)
+
+
 class Hand:
     """Does operations by hand."""
 
     def __init__(
-        self, steps: Iterable[Callable[..., Any]], cluster_of: Callable[[str], Cluster], rows: Database
+        self,
+        steps: Iterable[Callable[..., Any]],
+        cluster_of: Callable[[str], Cluster],
+        rows: Database,
+        install: Callable[[str], Awaitable[None]],
     ) -> None:
+        self._install = install
         self._steps = {step.__name__: step for step in steps}
         self._cluster_of = cluster_of
         self._rows = rows
@@ -66,10 +79,12 @@ class Hand:
             schedule_to_close_timeout=None,
         )
 
-    async def bring(self, instance: str, start: Iterable[Done]) -> None:
-        """Do these operations one after the other."""
+    async def bring(self, instance: str, scenario: Scenario) -> None:
+        """Do what comes before the operation, one after the other."""
         async with self._slots:
-            for number, done in enumerate(start):
+            if scenario.by_hand:
+                await self._install(instance)
+            for number, done in enumerate(scenario.start):
                 await self._operate(instance, done, f"{instance}-{number}")
             await insist(lambda: self._leave_foreign(instance))
 
@@ -88,8 +103,7 @@ class Hand:
                 await cluster.create(theirs)
 
     async def _operate(self, instance: str, done: Done, request_id: str) -> None:
-        tenant = TENANT if done.kind is Kind.PROVISION else None
-        request = Request.of(done.kind, instance, request_id=request_id, tenant=tenant, plan=done.plan)
+        request = request_of(instance, done.kind, done.plan, request_id)
         wanted = ClaimRequest(
             request=request,
             workflow_id=names.workflow_id_of(instance),

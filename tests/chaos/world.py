@@ -22,7 +22,7 @@ from innkeeper.model.ports import Cluster, Manifest, Page, Ref, Rows
 from innkeeper.model.release import Revision, State, revisions_of, storage_labels
 from innkeeper.model.surroundings import KINDS as AROUND_KINDS
 
-from .scenarios import CATALOG
+from .scenarios import CATALOG, TENANT
 
 FOREIGN = "somebody-elses"
 """The name of the ConfigMap that is nobody's business, in every namespace that stands when an operation begins."""
@@ -65,6 +65,8 @@ class World(NamedTuple):
     """What the row says of the release against the release: ``yes``, or the difference."""
     namespace: str
     """``none``, the ``same`` as before, or a ``new`` one."""
+    marked: bool
+    """It carries the instance's marks."""
     release: str
     """The plan of the one deployed revision, with exactly its objects; else ``none`` or the mess."""
     version: int
@@ -171,6 +173,7 @@ async def observe(client: Client, cluster: Cluster, rows: Rows, instance: str, b
         temporal=await _run_of(client, instance),
         agrees=_agrees(row, revisions),
         namespace=_home(sight.namespace, before),
+        marked=sight.namespace is not None and marks.is_ours(sight.namespace, instance, TENANT),
         release=_release(revisions, objects, namespace),
         version=revisions[-1].version if revisions else 0,
         replicas=_list(_short(each, instance) + f" {each['spec'].get('replicas', 1)}" for each in scaled),
@@ -333,4 +336,6 @@ def _is_left(manifest: Manifest, last: OperationRecord) -> bool:
         return False  # It follows from what made it, whose annotations it may have.
     if manifest["kind"] == "PersistentVolumeClaim" or marks.DATA in labels:
         return last.kind == "purge"
-    return _OWNER in annotations or annotations.get(marks.CREATED_BY) == last.id
+    made = annotations.get(marks.CREATED_BY) == last.id
+    # What was only to be marked belongs where it is.
+    return made or (_OWNER in annotations and last.kind != "adopt")

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = sorted(get_command(application()).commands)  # type: ignore[attr-defined]
 NOBODY = "127.0.0.1:1"
 PROVISION = ("provision", "acme", "--tenant", "t1", "--plan", "starter")
+ADOPT = ("adopt", "acme", "--tenant", "t1", "--plan", "starter")
 
 
 def failure_schema() -> dict[str, object]:
@@ -35,7 +36,7 @@ def failure_schema() -> dict[str, object]:
 
 
 def test_there_are_all_the_commands() -> None:
-    operations = {"provision", "stop", "start", "restart", "upgrade", "repair", "uninstall", "purge", "cancel"}
+    operations = {"provision", "adopt", "stop", "start", "restart", "upgrade", "repair", "uninstall", "purge", "cancel"}
     operators = {"attention", "decide", "drift", "explain"}
     reading = {"show", "list", "operations", "logs", "timeline", "usage", "plans", "config"}
     assert set(COMMANDS) == operations | operators | reading | {"up", "down", "status", "doctor", "worker", "demo"}
@@ -138,6 +139,11 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2() -> None:
         (("provision", "acme", "--tenant", "t1", "--plan", ""), "plan: '' is missing"),
         ((*PROVISION, "--request-id", "a b"), "request_id: 'a b' is not a request id"),
         (("stop", "x" * 41), "has 41 characters"),
+        ((*ADOPT, "--namespace", "kube-system"), "namespace: 'kube-system' is the cluster's own"),
+        ((*ADOPT, "--namespace", "A!"), "namespace: 'A!' is not a namespace's name"),
+        ((*ADOPT, "--namespace", "shop", "--release", "W"), "release: 'W' is not a release's name"),
+        ((*ADOPT, "--namespace", "shop"), "adopt: 'acme' is not confirmed, and nobody is there to ask"),
+        (ADOPT, "Missing option '--namespace'"),
         (("purge", "acme"), "is not confirmed, and nobody is there to ask"),
         (("list", "--status", "asleep"), "--status: 'asleep' is no status"),
         (("list",), "supabase_url: None is missing"),

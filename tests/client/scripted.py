@@ -18,6 +18,7 @@ from innkeeper.model.instance import TRANSITIONS, Status
 from innkeeper.model.messages import (
     DECIDE_UPDATE,
     NEXT_UPDATE,
+    PREVIEW_WORKFLOW,
     PROGRESS_QUERY,
     Choice,
     Decided,
@@ -30,6 +31,7 @@ from innkeeper.model.messages import (
     StepEvent,
     StepState,
 )
+from innkeeper.model.preview import Adoption, Planned
 from innkeeper.workflows.handover import HandingOver
 from innkeeper.workflows.journal import Journal
 from innkeeper.workflows.parking import PARKED, Parking
@@ -175,6 +177,38 @@ class Provision(Scripted):
 
 
 @workflow.defn
+class Adopt(Scripted):
+    @workflow.run
+    async def run(self, request: Request) -> OperationResult:
+        return await self.play(request)
+
+
+@workflow.defn(name=PREVIEW_WORKFLOW)
+class Preview:
+    """Tells what it was asked, and refuses a plan that is called so."""
+
+    @workflow.run
+    async def run(self, request: Request) -> Adoption:
+        if request.plan == "refused":
+            cause = Cause(code="BadInput", message="release: 'web' is no release in namespace shop.", fix="look")
+            raise ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
+        namespace, release = request.home
+        return Adoption(
+            instance=request.instance,
+            tenant=request.tenant or "",
+            plan=request.plan or "",
+            namespace=namespace,
+            release=release,
+            revision=7,
+            chart="room-0.1.0",
+            pods=2,
+            marked=[Planned(object=f"Namespace {namespace}", what="label innkeeper.dev/plan=starter")],
+            beside=["CronJob shop/nightly"],
+            asked_before=request.request_id == "asked-before",
+        )
+
+
+@workflow.defn
 class Stop(Scripted):
     @workflow.run
     async def run(self, request: Request) -> OperationResult:
@@ -223,4 +257,4 @@ class Purge(Scripted):
         return await self.play(request)
 
 
-SCRIPTED = [Provision, Stop, Start, Restart, Upgrade, Repair, Uninstall, Purge, HandingOver]
+SCRIPTED = [Provision, Adopt, Preview, Stop, Start, Restart, Upgrade, Repair, Uninstall, Purge, HandingOver]

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from innkeeper.client import Innkeeper, SyncInnkeeper, api, handle, sync
+from innkeeper.client import Innkeeper, SyncInnkeeper, adopting, api, handle, sync
 
 from .docstrings import blocking_examples_of, examples_of, run
 
-EXAMPLES = examples_of(api, handle)
+EXAMPLES = examples_of(api, adopting, handle)
 BLOCKING = blocking_examples_of(sync)
 
 
@@ -27,5 +27,6 @@ async def test_an_example_in_blocking_code_is_true(name: str, innkeeper: Innkeep
 def test_there_are_examples_of_all_that_matters() -> None:
     documented = {name.rpartition(".")[2] for name in EXAMPLES}
     assert documented >= {"Innkeeper", "connect", "provision", "stop", "upgrade", "handle_for", "handle", "decide"}
+    assert documented >= {"adopt", "preview_adoption"}
     assert documented >= {"result", "progress", "describe"}
     assert len(BLOCKING) == 1

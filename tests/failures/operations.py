@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeVar
 
+import by_hand
 from asking import ask
 from in_memory import World
 
@@ -42,6 +43,8 @@ class Before(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     UNINSTALLED = "uninstalled"
+    BY_HAND = "installed by hand"
+    """There is no instance, and a release of somebody's runs."""
 
 
 class Operation(NamedTuple):
@@ -88,6 +91,20 @@ OPERATIONS: dict[str, Operation] = {
             "record": Way.INSISTED,
         },
         Status.RUNNING,
+        plan="prompt",
+    ),
+    "adopt": Operation(
+        Kind.ADOPT,
+        Before.BY_HAND,
+        {
+            "check": Way.REFUSED,
+            "claim": Way.INSISTED,
+            "mark": Way.UNDONE,
+            "ready": Way.UNDONE,
+            "record": Way.INSISTED,
+        },
+        Status.RUNNING,
+        undone=Status.PURGED,
         plan="prompt",
     ),
     "stop": Operation(
@@ -212,12 +229,17 @@ async def begin(world: World, operation: Operation, name: str, *, again: bool = 
         return await ask(world.client, operation.again, name)
     if operation.kind is Kind.PROVISION:
         return await world.innkeeper.provision(name, tenant="t1", plan=operation.plan or "")
+    if operation.kind is Kind.ADOPT:
+        return await world.innkeeper.adopt(name, namespace=f"inn-{name}", tenant="t1", plan=operation.plan or "")
     return await ask(world.client, operation.kind, name, plan=operation.plan)
 
 
 async def bring_before(world: World, operation: Operation, name: str) -> None:
     """Have the instance where the operation starts from."""
     if operation.before is Before.NOTHING:
+        return
+    if operation.before is Before.BY_HAND:
+        await by_hand.install(world.cluster, world.helm, f"inn-{name}", name)
         return
     await (await world.innkeeper.provision(name, tenant="t1", plan="prompt")).result()
     if operation.before is Before.STOPPED:

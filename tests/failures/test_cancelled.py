@@ -10,7 +10,7 @@ from following import failed
 from in_memory import World
 
 from innkeeper.model.errors import OperationFailed, Unreachable
-from innkeeper.model.instance import Status
+from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
 
 from ..workflows.agreement import agree
@@ -134,7 +134,9 @@ async def play(cell: Cell) -> None:
         case None:
             await cell.demand_as_before(former, before.settled if before else None)
         case _:
-            await cell.demand_as_before(former, before.settled if before else Status.ERROR)
+            # Of an adoption that was taken back nothing is left but somebody else's release.
+            made = Status.PURGED if operation.kind is Kind.ADOPT else Status.ERROR
+            await cell.demand_as_before(former, before.settled if before else made)
     after = await world.database.instance(name)
     if after is None or after.status is not operation.after:
         again = await begin(world, operation, name, again=after is not None and after.status is Status.ERROR)

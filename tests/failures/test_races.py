@@ -107,6 +107,9 @@ async def test_a_request_that_replaces_begins_when_the_other_has_taken_back_what
         if await world.database.instance(meeting.name) is None:
             # Replaced before it was claimed: there never was an instance.
             assert (outcome, await world.namespace(meeting.name)) == (None, None)
+        elif outcome is None:
+            # What was adopted was given back: there is no instance to uninstall.
+            assert (meeting.operation.kind, (await world.row(meeting.name)).status) == (Kind.ADOPT, Status.PURGED)
         else:
             assert outcome is Outcome.DONE
             await agree(world, meeting.name, Status.RUNNING if meeting.goes else Status.UNINSTALLED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import NamedTuple
 
+import by_hand
 import pytest
 from following import Followed, failed
 from in_memory import WRITES, World
@@ -150,6 +151,11 @@ async def demand_undone(cell: Cell, result: OperationResult, former: Former) -> 
         case Before.STOPPED:
             assert await world.pods(name) == []
             assert quota is not None
+        case Before.BY_HAND:
+            assert len(await world.pods(name)) == sum(replicas.values()) > 0
+            told = str(await by_hand.marks_of(world.cluster, f"inn-{name}"))
+            assert marks.PREFIX not in told
+            assert not {"ResourceQuota", "NetworkPolicy", "RoleBinding"} & await world.kinds(name)
         case _:
             assert not {"Deployment", "StatefulSet", "Pod"} & await world.kinds(name)
             assert await world.storage(name) == []

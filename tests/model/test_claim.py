@@ -17,7 +17,7 @@ from innkeeper.model.claim import (
     work_of,
 )
 from innkeeper.model.errors import Cause
-from innkeeper.model.instance import Instance, Kind, Status
+from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import (
     Choice,
     Decided,
@@ -36,7 +36,8 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def request(kind: Kind) -> Request:
-    return Request.of(kind, "acme", request_id="r1", tenant="t1", plan="starter" if kind is Kind.PROVISION else None)
+    plan = "starter" if TRANSITIONS[kind].creates else None
+    return Request.of(kind, "acme", request_id="r1", tenant="t1", plan=plan, namespace="shop")
 
 
 def row(status: Status = Status.STOPPING, **told: Any) -> Instance:
@@ -83,6 +84,28 @@ def test_a_claim_that_holds_or_has_ended_is_no_refusal(verdict: Verdict) -> None
             "check the name and the tenant",
         ),
         (Verdict.FOREIGN, Kind.PROVISION, "DuplicateName", "name: 'acme' is taken.", "use another name"),
+        (Verdict.FOREIGN, Kind.ADOPT, "DuplicateName", "name: 'acme' is taken.", "use another name"),
+        (
+            Verdict.TAKEN,
+            Kind.ADOPT,
+            "DuplicateName",
+            "namespace: 'shop' is another instance's.",
+            "look up whose it is, or use another",
+        ),
+        (
+            Verdict.TAKEN,
+            Kind.PROVISION,
+            "DuplicateName",
+            "namespace: 'inn-acme' is another instance's.",
+            "look up whose it is, or use another",
+        ),
+        (
+            Verdict.ILLEGAL,
+            Kind.ADOPT,
+            "DuplicateName",
+            "name: 'acme' exists already and is running.",
+            "use another name, or uninstall it first",
+        ),
         (
             Verdict.ILLEGAL,
             Kind.PROVISION,
@@ -286,6 +309,8 @@ def test_a_namespace_with_a_customers_data_is_made_anew_only_where_that_is_asked
         (Kind.RESTART, Status.RUNNING, Status.RUNNING, True, {Status.RUNNING, Status.ERROR}),
         (Kind.STOP, Status.RUNNING, Status.RUNNING, False, {Status.RUNNING, Status.STOPPED}),
         (Kind.PROVISION, None, None, False, {Status.RUNNING, Status.ERROR}),
+        (Kind.ADOPT, None, None, False, {Status.RUNNING, Status.PURGED}),
+        (Kind.ADOPT, Status.UNINSTALLED, Status.UNINSTALLED, False, {Status.RUNNING, Status.UNINSTALLED}),
         (Kind.REPAIR, Status.PURGING, Status.UNINSTALLED, False, {Status.PURGED, Status.UNINSTALLED, Status.ERROR}),
         (Kind.REPAIR, Status.UPGRADING, Status.STOPPED, False, {Status.STOPPED, Status.ERROR}),
         (Kind.REPAIR, Status.UPGRADING, Status.RUNNING, False, {Status.RUNNING, Status.ERROR}),

@@ -34,7 +34,7 @@ def end(
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_is_left_behind_is_an_error_that_names_all_of_it(kind: Kind, cancelled: bool) -> None:
     told = end(kind, cancelled=cancelled, left=("release: helm says no", "Secret inn-acme/credentials"))
-    again = {Kind.UNINSTALL: "ask for the uninstall again", Kind.PURGE: "ask for the purge again"}
+    again = {each: f"ask for the {each} again" for each in (Kind.UNINSTALL, Kind.PURGE, Kind.ADOPT)}
     assert told[:2] == (Status.ERROR, Outcome.LEFT_BEHIND)
     assert told.plan is None
     assert told.cause == Cause(
@@ -101,7 +101,17 @@ def test_an_instance_that_the_operation_made_ends_in_error(cancelled: bool) -> N
     assert end(Kind.PROVISION, cancelled=cancelled, former=None).status is Status.ERROR
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.UPGRADE])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_adoption_that_was_taken_back_leaves_what_was_there_before_it(cancelled: bool) -> None:
+    outcome = Outcome.CANCELLED if cancelled else Outcome.UNDONE
+    told = end(Kind.ADOPT, cancelled=cancelled, former=None)
+    assert told[:3] == (Status.PURGED, outcome, CAUSE)
+    told = end(Kind.ADOPT, cancelled=cancelled, former=Status.UNINSTALLED)
+    assert (told.status, told.plan) == (Status.UNINSTALLED, "small")
+    assert end(Kind.ADOPT, cancelled=cancelled, former=None, unsure=True).status is Status.ERROR
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.UPGRADE, Kind.ADOPT)])
 def test_a_failure_says_that_something_is_wrong_with_the_instance(kind: Kind) -> None:
     assert end(kind, former=Status.RUNNING)[:3] == (Status.ERROR, Outcome.UNDONE, CAUSE)
 
@@ -129,6 +139,7 @@ def test_these_causes_say_that_there_is_nothing_to_take_back() -> None:
         (Kind.UPGRADE, 3, "small"),
         (Kind.PROVISION, 3, "small"),
         (Kind.PROVISION, None, None),
+        (Kind.ADOPT, None, "small"),
         (Kind.START, 3, None),
         (Kind.REPAIR, 3, None),
     ],

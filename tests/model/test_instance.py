@@ -20,6 +20,7 @@ def test_a_status_is_settled_or_an_operation_is_under_way(status: Status) -> Non
     ("kind", "allowed_from", "during", "after"),
     [
         (Kind.PROVISION, SETTLED - {Status.RUNNING, Status.STOPPED}, "provisioning", "running"),
+        (Kind.ADOPT, SETTLED - {Status.RUNNING, Status.STOPPED}, "adopting", "running"),
         (Kind.STOP, LIVE, "stopping", "stopped"),
         (Kind.START, LIVE, "starting", "running"),
         (Kind.RESTART, LIVE, "restarting", "running"),
@@ -35,12 +36,13 @@ def test_each_operation_has_its_row_in_the_table(
     transition = TRANSITIONS[kind]
     assert transition.allowed_from == allowed_from
     assert (transition.during, transition.after) == (during, after)
-    assert transition.creates is (kind is Kind.PROVISION)
+    assert transition.creates is (kind in (Kind.PROVISION, Kind.ADOPT))
 
 
 def test_temporal_knows_an_operation_by_its_kinds_name() -> None:
     assert [kind.workflow_type for kind in Kind] == [
         "Provision",
+        "Adopt",
         "Stop",
         "Start",
         "Restart",

@@ -110,6 +110,7 @@ def test_what_belongs_there_is_known_in_whatever_version_the_server_lists_it() -
         (Kind.UPGRADE, {"former": Status.ERROR, "former_revision": 2}, True),
         (Kind.PROVISION, {"former": Status.UNINSTALLED}, False),
         (Kind.PROVISION, {}, False),
+        (Kind.ADOPT, {}, True),
         (Kind.UNINSTALL, {"former": Status.RUNNING, "former_revision": 2}, False),
         (Kind.PURGE, {"former": Status.STOPPED}, False),
         (Kind.REPAIR, {"former": Status.RUNNING, "goal": Status.RUNNING}, True),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -96,3 +98,42 @@ def test_a_question_says_what_cannot_go_on_and_what_each_answer_does() -> None:
     for undo in (False, True):
         asked = question(undo=undo)
         assert len({asked.meaning(choice) for choice in asked.choices}) == len(asked.choices)
+
+
+def adopting(**other: Any) -> Request:
+    told: dict[str, Any] = {
+        "request_id": "r1",
+        "tenant": "t1",
+        "plan": "starter",
+        "namespace": "shop",
+        "release": "web",
+        **other,
+    }
+    return Request.of(Kind.ADOPT, "acme", **told)
+
+
+def test_an_adoption_names_namespace_and_release_and_they_count() -> None:
+    assert adopting().home == ("shop", "web")
+    assert Request.model_validate_json(adopting().model_dump_json()) == adopting()
+    digests = {adopting(**other).digest for other in ({}, {"namespace": "other"}, {"release": "other"})}
+    assert len(digests) == 3
+
+
+def test_an_adopted_release_has_the_instances_name_if_not_otherwise_told() -> None:
+    told = Request.of(Kind.ADOPT, "Acme", request_id="r1", tenant="t1", plan="starter", namespace="shop")
+    assert told.home == ("shop", "acme")
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("tenant", "tenant: None is missing"), ("plan", "plan: None is missing"), ("namespace", "is not a namespace's")],
+)
+def test_an_adoption_names_what_is_missing(missing: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        adopting(**{missing: None})
+
+
+def test_workers_of_before_adoptions_read_every_other_request() -> None:
+    told = json.loads(ask().model_dump_json())
+    assert set(told) == {"kind", "instance", "request_id", "tenant", "plan", "asked_by"}
+    assert ask().home == ("inn-acme", "acme")

@@ -117,3 +117,34 @@ def test_a_sweeps_request_ids_are_nobody_elses() -> None:
     with pytest.raises(BadInput, match="is the sweep's"):
         Request.of(Kind.REPAIR, "acme", request_id="sweep-acme-4")
     assert names.check_request_id("sweep-acme-4") == "sweep-acme-4", "it can be asked after"
+
+
+@pytest.mark.parametrize("name", ["a", "shop", "1-2", "a" * 63, "defaults", "kube"])
+def test_a_namespace_that_an_instance_can_have_passes(name: str) -> None:
+    assert names.check_namespace(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a.b", "a" * 64, "a b"])
+def test_what_is_no_namespaces_name_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="is not a namespace's name") as told:
+        names.check_namespace(name)
+    assert told.value.cause.fix == "use the name as kubectl shows it"
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-public"])
+def test_the_clusters_own_namespaces_are_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="is the cluster's own, and an instance is stopped and purged with its") as told:
+        names.check_namespace(name)
+    assert told.value.cause.fix == "install the release in a namespace of its own"
+
+
+@pytest.mark.parametrize("name", ["a", "web", "web.v1", "1-a.b-2", "a" * 53])
+def test_a_releases_name_passes(name: str) -> None:
+    assert names.check_release(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "Web", "-a", "a-", "a..b", ".a", "a" * 54])
+def test_what_is_no_releases_name_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match="is not a release's name") as told:
+        names.check_release(name)
+    assert told.value.cause.fix == "use the name as `helm list` shows it"

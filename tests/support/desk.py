@@ -8,7 +8,6 @@ from typing import Any
 
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
-from innkeeper.model.names import namespace_of
 from innkeeper.model.ports import Claim, ClaimRequest, Database, Ending, Verdict
 
 DURING = {transition.during: kind for kind, transition in TRANSITIONS.items()}
@@ -26,7 +25,7 @@ class Desk:
         told: dict[str, Any] = {
             "request_id": secrets.token_hex(8),
             "tenant": self.tenant,
-            "plan": "starter" if kind is Kind.PROVISION else None,
+            "plan": "starter" if TRANSITIONS[kind].creates else None,
             "asked_by": "a test",
         }
         return Request(kind=kind, instance=self.name, **told | other)
@@ -40,8 +39,8 @@ class Desk:
                 request=request,
                 workflow_id=f"instance/{request.instance}",
                 run_id=run_id,
-                namespace=namespace_of(request.instance),
-                release=request.instance,
+                namespace=request.home[0],
+                release=request.home[1],
             )
         )
 

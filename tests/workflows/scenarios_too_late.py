@@ -12,7 +12,8 @@ from innkeeper.model.instance import Kind
 from innkeeper.model.messages import METERING_WORKFLOW, TASK_QUEUE
 
 from .conftest import World
-from .scenarios import SCENARIOS, lost, over, provision, scenario, stop_done
+from .scenarios import lost, over, provision, scenario, stop_done
+from .scenarios_adopting import SCENARIOS
 
 __all__ = ["SCENARIOS"]
 

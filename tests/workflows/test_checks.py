@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from innkeeper.activities.adoptions import Adoptions
 from innkeeper.activities.charts import Charts
 from innkeeper.activities.checks import Checks
+from innkeeper.activities.fence import Fence
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_helm import MemoryHelm
@@ -30,6 +32,13 @@ class Naming(MemoryHelm):
         return [{**each, "metadata": {**each["metadata"], "namespace": release.namespace}} for each in found]
 
 
+def checks_of(cluster: MemoryCluster, charts: Charts, plans: catalog.Catalog) -> Checks:
+    """Checks in a cluster without instances."""
+    rows = MemoryDatabase()
+    adoptions = Adoptions(cluster, rows, plans, Fence(cluster, plans), "operators")
+    return Checks(cluster, rows, charts, plans, adoptions, "operators")
+
+
 async def test_a_chart_that_names_its_namespace_passes_for_every_instance() -> None:
     cluster = MemoryCluster()
     await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "operators"}})
@@ -46,7 +55,7 @@ async def test_a_chart_that_names_its_namespace_passes_for_every_instance() -> N
     )
     # A worker that was started anew meets the release step of the one before the check of the other.
     await charts.facts(first, PLANS.plan("starter"))
-    checks = Checks(cluster, MemoryDatabase(), charts, PLANS, "operators")
+    checks = checks_of(cluster, charts, PLANS)
     second = Request.of(Kind.PROVISION, "second", request_id="r2", tenant="t1", plan="starter")
     assert (await checks.check(second)).deadlines == PLANS.plan("starter").deadlines
 
@@ -77,7 +86,7 @@ async def checked(plan: str, *objects: Manifest) -> None:
     plans = catalog.parse({"plans": {"starter": room, "wide": {**room, "cluster_objects": ["ClusterRole"]}}}, folder="")
     charts = Charts(Rendering(cluster, *objects), cluster)
     request = Request.of(Kind.PROVISION, "acme", request_id="r1", tenant="t1", plan=plan)
-    await Checks(cluster, MemoryDatabase(), charts, plans, "operators").check(request)
+    await checks_of(cluster, charts, plans).check(request)
 
 
 ROLE = rendered("ClusterRole", "rbac.authorization.k8s.io/v1", name="wide")

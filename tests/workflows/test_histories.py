@@ -20,7 +20,7 @@ from temporalio.worker import Replayer
 
 from innkeeper.model.findings import RECONCILE_WORKFLOW
 from innkeeper.model.instance import Kind
-from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, SWEEP_WORKFLOW
+from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, PREVIEW_WORKFLOW, SWEEP_WORKFLOW
 from innkeeper.worker import SANDBOX
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
@@ -49,7 +49,7 @@ def test_every_scenario_has_a_stored_history() -> None:
 
 def test_every_workflow_has_a_stored_history() -> None:
     starts = [stored(path.stem).events[0].workflow_execution_started_event_attributes for path in STORED.glob("*.json")]
-    services = {HANDOVER_WORKFLOW, SWEEP_WORKFLOW, METERING_WORKFLOW, RECONCILE_WORKFLOW}
+    services = {HANDOVER_WORKFLOW, METERING_WORKFLOW, PREVIEW_WORKFLOW, RECONCILE_WORKFLOW, SWEEP_WORKFLOW}
     known = {kind.workflow_type for kind in Kind} | services
     assert {start.workflow_type.name for start in starts} >= known
 

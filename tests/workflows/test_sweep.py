@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import by_hand
 import pytest
 from asking import ask
 
@@ -60,6 +61,7 @@ async def repaired(world: World, name: str) -> OperationResult:
 
 BEFORE = {
     Kind.PROVISION: (),
+    Kind.ADOPT: (),
     Kind.STOP: (Kind.PROVISION,),
     Kind.START: (Kind.PROVISION, Kind.STOP),
     Kind.RESTART: (Kind.PROVISION,),
@@ -75,11 +77,15 @@ async def begin(world: World, kind: Kind, name: str) -> OperationHandle:
     """An operation of the kind, on an instance that is where such operations start from."""
     if kind is Kind.PROVISION:
         return await world.innkeeper.provision(name, tenant="t1", plan="starter")
+    if kind is Kind.ADOPT:
+        return await world.innkeeper.adopt(name, namespace=f"inn-{name}", tenant="t1", plan="starter")
     return await ask(world.client, kind, name, plan="crowded" if kind is Kind.UPGRADE else None)
 
 
 async def prepared(world: World, kind: Kind, name: str) -> None:
     await world.provisioned(f"warm-{name}")  # so that the check is cached, and creates nothing
+    if kind is Kind.ADOPT:
+        await by_hand.install(world.cluster, world.helm, f"inn-{name}", name)
     for each in BEFORE[kind]:
         await (await begin(world, each, name)).result()
 
@@ -90,6 +96,11 @@ LOST = [
     (Kind.PROVISION, "helm.upgrade", "before", Status.RUNNING),
     (Kind.PROVISION, "helm.upgrade", "after", Status.RUNNING),
     (Kind.PROVISION, "db.finish", "before", Status.RUNNING),
+    (Kind.ADOPT, "db.claim", "after", Status.RUNNING),
+    (Kind.ADOPT, "cluster.patch", "before", Status.RUNNING),
+    (Kind.ADOPT, "cluster.patch", "after", Status.RUNNING),
+    (Kind.ADOPT, "cluster.create", "after", Status.RUNNING),
+    (Kind.ADOPT, "db.finish", "before", Status.RUNNING),
     (Kind.STOP, "cluster.create", "after", Status.STOPPED),
     (Kind.STOP, "cluster.patch", "after", Status.STOPPED),
     (Kind.STOP, "db.finish", "before", Status.STOPPED),
@@ -114,7 +125,7 @@ async def test_a_lost_operation_is_finished_by_a_repair(
 ) -> None:
     name = f"lost-{kind.value}-{call.rpartition('.')[2]}-{when}".replace("_", "-")
     await prepared(world, kind, name)
-    data = await data_of(world, name)
+    data, pods = await data_of(world, name), await world.pod_uids(name)
     hang = world.faults.hang(call, when="before" if when == "before" else "after")
     handle = await begin(world, kind, name)
     await lose(world, handle, hang)
@@ -124,7 +135,9 @@ async def test_a_lost_operation_is_finished_by_a_repair(
     result = await repaired(world, name)
     assert (result.outcome, result.status, result.generation) == (Outcome.DONE, end, generation + 1)
     await agree(world, name, end)
-    assert end is Status.PURGED or kind is Kind.PROVISION or await data_of(world, name) == data != []
+    if kind is Kind.ADOPT:
+        assert (await world.storage(name), await world.pod_uids(name)) == (["deployed"], pods)
+    assert end is Status.PURGED or kind in (Kind.PROVISION, Kind.ADOPT) or await data_of(world, name) == data != []
     latest, lost = (await world.innkeeper.operations(name)).items[:2]
     assert (latest.kind, latest.asked_by, latest.tenant) == (Kind.REPAIR, "sweep", "t1")
     assert (lost.kind, lost.outcome) == (kind, Outcome.SUPERSEDED)

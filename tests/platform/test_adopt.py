@@ -1,0 +1,188 @@
+"""A release that bare Helm installed is adopted on real parts: its pods run on, and it lives like any other then."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from innkeeper.cli.documents import schema
+from innkeeper.client import Innkeeper
+from innkeeper.embedded.options import Addresses
+from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.helm import find_helm
+from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.model import marks
+from innkeeper.model.errors import OperationFailed, Refused
+from innkeeper.model.instance import Status
+from innkeeper.model.messages import Outcome
+from innkeeper.model.ports import Manifest, Ref
+from innkeeper.model.release import State, revisions_of, storage_labels
+
+from ..cli.terminal import ended, on_terminal, run
+
+ROOM = Path(__file__).parents[2] / "charts" / "room"
+SECRET = "room-credentials"
+PASSWORD = base64.b64encode(b"somebodys-own").decode()
+
+
+class Scripts:
+    """Somebody's own scripts: a namespace, a Secret and bare Helm."""
+
+    def __init__(self, cluster: KubernetesCluster, addresses: Addresses, namespace: str) -> None:
+        self._cluster = cluster
+        self._addresses = addresses
+        self.namespace = namespace
+
+    async def install(self, release: str, *values: str) -> None:
+        """What a script does; returns when the pods are ready."""
+        await self._cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        meta = {"name": SECRET, "namespace": self.namespace}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"password": PASSWORD}}
+        await self._cluster.create(secret)
+        words = [str(find_helm()), "install", release, str(ROOM), "--wait", "--timeout", "60s"]
+        words += ["--namespace", self.namespace, "--kubeconfig", str(self._addresses.kubeconfig)]
+        words += ["--kube-context", str(self._addresses.context), "--set", "url=https://shop.example"]
+        words += [word for value in values for word in ("--set", value)]
+        child = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
+        assert await child.wait() == 0
+
+    async def pods(self) -> dict[str, tuple[str, int]]:
+        """Each pod with its UID and how often its containers were restarted."""
+        found = await self._cluster.list_objects("v1", "Pod", namespace=self.namespace)
+        return {pod["metadata"]["name"]: (pod["metadata"]["uid"], _restarts(pod)) for pod in found}
+
+    async def templates(self) -> dict[str, tuple[Manifest, int]]:
+        """Each workload's pod template and generation: any change of its spec raises that."""
+        lists = [
+            await self._cluster.list_objects("apps/v1", kind, namespace=self.namespace)
+            for kind in ("Deployment", "StatefulSet")
+        ]
+        return {
+            each["metadata"]["name"]: (each["spec"]["template"], each["metadata"]["generation"])
+            for objects in lists
+            for each in objects
+        }
+
+    async def states(self, release: str) -> list[State]:
+        """Helm's revisions of the release."""
+        labels = storage_labels(release)
+        found = await self._cluster.list_objects("v1", "Secret", namespace=self.namespace, labels=labels)
+        return [each.state for each in revisions_of(found)]
+
+    async def labels(self) -> dict[str, str]:
+        """The namespace's labels."""
+        found = await self._cluster.get(Ref("v1", "Namespace", self.namespace))
+        assert found is not None
+        return dict(found["metadata"]["labels"])
+
+    async def volumes(self) -> set[str]:
+        """The UIDs of the volume claims."""
+        found = await self._cluster.list_objects("v1", "PersistentVolumeClaim", namespace=self.namespace)
+        return {each["metadata"]["uid"] for each in found}
+
+
+def _restarts(pod: Manifest) -> int:
+    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses") or ())
+
+
+async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, database: SupabaseDatabase, addresses: Addresses
+) -> None:
+    scripts = Scripts(cluster, addresses, "shop")
+    await scripts.install("web", "web.replicas=2")
+    pods, templates, volumes = await scripts.pods(), await scripts.templates(), await scripts.volumes()
+    assert len(pods) == 3
+    told: dict[str, Any] = {"namespace": "shop", "release": "web", "tenant": "t1", "plan": "starter"}
+    seen = await innkeeper.preview_adoption("acme", **told)
+    assert (seen.pods, seen.revision, seen.beside) == (3, 1, [])
+    assert {each.object for each in seen.marked} == {"Namespace shop", f"Secret shop/{SECRET}"}
+    assert "ResourceQuota shop/innkeeper" in {each.object for each in seen.made}
+
+    result = await (await innkeeper.adopt("acme", **told, request_id="adopt-1")).result()
+    assert (result.outcome, result.status, result.revision) == (Outcome.DONE, Status.RUNNING, 1)
+    assert (await scripts.pods(), await scripts.templates()) == (pods, templates)
+    assert await scripts.states("web") == [State.DEPLOYED]
+    row = await database.instance("acme")
+    assert row is not None
+    assert (row.namespace, row.release, row.url) == ("shop", "web", "https://acme.rooms.example")
+    ours = marks.labels(instance="acme", tenant="t1", plan="starter")
+    assert (await scripts.labels()).items() >= ours.items()
+    secret = await cluster.get(Ref("v1", "Secret", SECRET, "shop"))
+    assert secret is not None
+    assert secret["data"] == {"password": PASSWORD}
+    assert secret["metadata"]["labels"][marks.DATA] == "true"
+    assert (await (await innkeeper.adopt("acme", **told, request_id="adopt-1")).result()).generation == 1
+
+    assert (await (await innkeeper.stop("acme")).result()).status is Status.STOPPED
+    assert await scripts.pods() == {}
+    assert (await (await innkeeper.start("acme")).result()).status is Status.RUNNING
+    assert len(await scripts.pods()) == 3
+    assert (await (await innkeeper.repair("acme")).result()).revision == 1
+    upgraded = await (await innkeeper.upgrade("acme", plan="wide")).result()
+    assert (upgraded.outcome, upgraded.revision) == (Outcome.DONE, 2)
+    assert len(await scripts.pods()) == 4
+    assert (await (await innkeeper.uninstall("acme")).result()).status is Status.UNINSTALLED
+    assert (await scripts.pods(), await scripts.volumes()) == ({}, volumes)
+    assert await cluster.get(Ref("v1", "Secret", SECRET, "shop")) is not None
+    assert (await (await innkeeper.purge("acme")).result()).status is Status.PURGED
+    assert await cluster.get(Ref("v1", "Namespace", "shop")) is None
+
+
+async def test_an_adoption_that_fails_takes_its_marks_off_again(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, addresses: Addresses
+) -> None:
+    scripts = Scripts(cluster, addresses, "ill-shop")
+    await scripts.install("ill")
+    before = await scripts.labels()
+    # A quota of nobody's that lets no pod be made any more: it runs, and is not as an instance should be.
+    quota = {"name": marks.STOP_QUOTA, "namespace": "ill-shop"}
+    no_pods = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": quota, "spec": {"hard": {"pods": "0"}}}
+    await cluster.create(no_pods)
+    pods = await scripts.pods()
+    with pytest.raises(OperationFailed) as told:
+        await (await innkeeper.adopt("ill", namespace="ill-shop", tenant="t1", plan="starter")).result()
+    assert told.value.result is not None
+    assert (told.value.result.outcome, told.value.cause.code) == (Outcome.UNDONE, "StillStopped")
+    assert (await scripts.labels(), await scripts.pods()) == (before, pods)
+    secret = await cluster.get(Ref("v1", "Secret", SECRET, "ill-shop"))
+    assert secret is not None
+    assert marks.PREFIX not in str(secret["metadata"].get("labels")) + str(secret["metadata"].get("annotations"))
+    bindings = await cluster.list_objects("rbac.authorization.k8s.io/v1", "RoleBinding", namespace="ill-shop")
+    assert bindings == []
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_command_shows_what_it_will_mark_and_asks(
+    cluster: KubernetesCluster, addresses: Addresses, platform_env: dict[str, str], innkeeper: Innkeeper
+) -> None:
+    scripts = Scripts(cluster, addresses, "typed-shop")
+    await scripts.install("web")
+    words = ("adopt", "typed-shop", "--namespace", "typed-shop", "--release", "web", "-t", "t1", "-p", "starter")
+
+    def typed() -> tuple[int, str]:
+        terminal = on_terminal(*words, env=platform_env)
+        terminal.expect(r"Adopt typed-shop\?")
+        shown = str(terminal.before)
+        terminal.sendline("n")
+        return ended(terminal), shown
+
+    dry = await asyncio.to_thread(run, *words, "--dry-run", env=platform_env)
+    assert dry.code == 0, dry
+    assert "2 pods run on untouched" in dry.out
+    assert "mark   Namespace typed-shop" in dry.out
+    document = (await asyncio.to_thread(run, *words, "--dry-run", "-o", "json", env=platform_env)).document
+    jsonschema.validate(document, {**schema(), "$ref": "#/$defs/Adoption"})
+    code, shown = await asyncio.to_thread(typed)
+    assert (code, "ResourceQuota typed-shop/innkeeper" in shown) == (2, True)
+    assert marks.PREFIX not in str(await scripts.labels())
+    done = await asyncio.to_thread(run, *words, "--yes", env=platform_env)
+    assert (done.code, done.out.splitlines()[-1]) == (0, "typed-shop is running at https://typed-shop.rooms.example")
+    refused = await asyncio.to_thread(run, *words, "--dry-run", env=platform_env)
+    assert (refused.code, "exists already and is running" in refused.err) == (2, True)
+    with pytest.raises(Refused, match="carries the marks of another instance"):
+        await innkeeper.preview_adoption("other", namespace="typed-shop", release="web", tenant="t1", plan="starter")
