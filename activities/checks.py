@@ -14,6 +14,7 @@ from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs
 from ..model.instance import Kind, Status
 from ..model.messages import Admission, Request, Work
 from ..model.ports import Cluster, Manifest, Ref, Rows
+from ..model.sizes import storage_asked
 from .adoptions import Adoptions
 from .charts import Charts, Facts
 
@@ -63,7 +64,8 @@ class Checks:
         if facts.key not in self._passed:
             await self._check_objects(plan, facts)
             self._passed.add(facts.key)
-        return Admission(deadlines=plan.deadlines)
+        limited = plan.limits is not None and plan.limits.storage is not None
+        return Admission(deadlines=plan.deadlines, storage_mib=storage_asked(facts.rendered) if limited else 0)
 
     async def _foreseen(self, request: Request) -> Work | None:
         """What the operation would work on, were it admitted; None where the claim will refuse it anyway."""

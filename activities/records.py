@@ -7,6 +7,7 @@ from temporalio import activity
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import BadInput, Permanent, Superseded, Transient
 from ..model.instance import Instance
+from ..model.limits import LIMITED, allowed
 from ..model.messages import OperationRecord, Outcome, Request
 from ..model.ports import Claimed, ClaimRequest, Database, Ending
 
@@ -17,12 +18,14 @@ class Records:
     def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
         self._catalog = catalog
+        self._limits = allowed(catalog.plans)
 
     @activity.defn(name="claim")
     async def claim(self, claim: ClaimRequest) -> Claimed:
         """Claim the instance; asked again by the same operation, the same claim."""
         try:
-            answer = await self._database.claim(claim)
+            limits = self._limits if claim.request.kind in LIMITED else {}
+            answer = await self._database.claim(claim.model_copy(update={"limits": limits}))
         except BadInput:
             raise
         except Permanent as refusal:

@@ -19,6 +19,7 @@ from supabase import AsyncClient, AsyncClientOptions
 
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Unreachable
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
+from innkeeper.model.limits import GROWING
 from innkeeper.model.messages import OperationRecord
 from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
 
@@ -28,7 +29,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 6
+SCHEMA = 7
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 LONGEST_PAGE = 999
@@ -217,23 +218,30 @@ class SupabaseDatabase(SupabaseRows):
         check_claim(claim)
         request = claim.request
         transition = TRANSITIONS[request.kind]
-        answer = await self._call(
-            "innkeeper_claim",
-            request_id=request.request_id,
-            digest=request.digest,
-            kind=request.kind.value,
-            instance=request.instance,
-            tenant=request.tenant,
-            plan=request.plan,
-            namespace=claim.namespace,
-            release=claim.release,
-            workflow_id=claim.workflow_id,
-            run_id=claim.run_id,
-            asked_by=request.asked_by,
-            allowed_from=sorted(status.value for status in transition.allowed_from),
-            during=transition.during.value,
-            creates=transition.creates,
-        )
+        told = {
+            "request_id": request.request_id,
+            "digest": request.digest,
+            "kind": request.kind.value,
+            "instance": request.instance,
+            "tenant": request.tenant,
+            "plan": request.plan,
+            "namespace": claim.namespace,
+            "release": claim.release,
+            "workflow_id": claim.workflow_id,
+            "run_id": claim.run_id,
+            "asked_by": request.asked_by,
+            "allowed_from": sorted(status.value for status in transition.allowed_from),
+            "during": transition.during.value,
+            "creates": transition.creates,
+        }
+        if claim.limits:
+            limits = {plan: each.model_dump(mode="json") for plan, each in claim.limits.items()}
+            grows = request.kind in GROWING
+            answer = await self._call(
+                "innkeeper_claim_within", claim=told, limits=limits, grows=grows, storage_mib=claim.storage_mib
+            )
+        else:
+            answer = await self._call("innkeeper_claim", **told)
         instance, operation = answer.get("instance"), answer.get("operation")
         return Claim(
             verdict=Verdict(answer["verdict"]),
@@ -243,6 +251,7 @@ class SupabaseDatabase(SupabaseRows):
             former_plan=answer.get("former_plan"),
             instance=None if instance is None else read(Instance, instance),
             operation=None if operation is None else read(OperationRecord, operation),
+            reached=answer.get("reached"),
         )
 
     async def finish(self, ending: Ending) -> Instance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
@@ -12,6 +13,7 @@ from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, Ope
 from innkeeper.model.usage import InstanceEvent
 
 from .faults import Faults
+from .memory_limits import reached
 from .record_checks import check_claim, check_ending, place_of, storable, superseded
 
 T = TypeVar("T")
@@ -35,6 +37,10 @@ class MemoryDatabase:
         """Operations by request id, in the order of their claims."""
         self.events: list[InstanceEvent] = []
         """What the rows have said, in turn."""
+        self.asked: dict[str, int] = {}
+        """MiB of storage that an instance's last operation asked for."""
+        self.reported: list[tuple[str, str, datetime, Decimal]] = []
+        """Tenant, metric, time and quantity of what was reported."""
         self._clock = clock
 
     def now(self) -> datetime:
@@ -90,7 +96,7 @@ class MemoryDatabase:
         """Claim an instance for an operation; see `gateways.database.SupabaseDatabase.claim`."""
         check_claim(claim)
         async with self.faults.around("db.claim"):
-            return self._known(claim) or self._refused(claim) or self._claimed(claim)
+            return self._known(claim) or self._limited(claim) or self._refused(claim) or self._claimed(claim)
 
     async def finish(self, ending: Ending) -> Instance:
         """Write an operation's end and return the row.
@@ -140,6 +146,11 @@ class MemoryDatabase:
             instance=self.rows[record.instance],
             operation=record,
         )
+
+    def _limited(self, claim: ClaimRequest) -> Claim | None:
+        """The answer to a request that would pass a limit of its plan."""
+        limit = reached(claim, self.rows, self.asked, self.reported, self._clock())
+        return None if limit is None else Claim(verdict=Verdict.LIMITED, reached=limit)
 
     def _refused(self, claim: ClaimRequest) -> Claim | None:
         """The answer to a request that may not start from the row as it is."""
@@ -205,6 +216,8 @@ class MemoryDatabase:
             run_id=claim.run_id,
             started_at=now,
         )
+        if claim.limits:
+            self.asked[after.name] = claim.storage_mib
         self._note(after, record)
         return self._answer(Verdict.CLAIMED, record)
 

@@ -119,6 +119,7 @@ class MemoryUsage:
         before = self.reported[key].get(report.metric, Decimal(0))
         self.records[report.key] = report
         self.reported[key][report.metric] = after = before + report.quantity
+        self._database.reported.append((owner.tenant, report.metric, at, report.quantity))
         metered = self.metered.get(report.instance)
         if metered is not None and hour_of(at) + HOUR <= metered[0] and before != after:
             self.corrections.append(Correction(key[0], key[2], key[3], report.metric, key[1], before, after))

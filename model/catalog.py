@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -207,6 +208,30 @@ PlanSecret = Annotated[
 ]
 
 
+class Rates(_Part):
+    """How much of a reported metric a tenant may use."""
+
+    day: Annotated[Decimal, Field(ge=0)] | None = None
+    month: Annotated[Decimal, Field(ge=0)] | None = None
+
+    @property
+    def by_period(self) -> dict[str, Decimal]:
+        """Those that are said."""
+        said = {"day": self.day, "month": self.month}
+        return {period: rate for period, rate in said.items() if rate is not None}
+
+
+class Limits(_Part):
+    """What a tenant may have in all of its instances, held against each request before anything is touched."""
+
+    instances: Annotated[int, Field(ge=0)] | None = None
+    """All but purged ones."""
+    storage: Quantity | None = None
+    """What volume claims request, kept ones of uninstalled instances too, e.g. ``50Gi``."""
+    reported: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")], Rates] = Field(default_factory=dict)
+    """By metric, per day or month of UTC."""
+
+
 class Plan(_Part):
     """What an instance of the plan is made of."""
 
@@ -232,6 +257,7 @@ class Plan(_Part):
     """`rollback`: a failed upgrade goes back to the revision that ran; `park`: an operator is asked first."""
     ignore_drift: list[Annotated[str, AfterValidator(_names_findings)]] = Field(default_factory=list)
     """Findings that are none for this plan: kind and object with wildcards, e.g. ``replicas-changed Deployment *``."""
+    limits: Limits | None = None
     description: str = ""
 
     @model_validator(mode="after")

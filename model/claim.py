@@ -6,15 +6,32 @@ from . import repair
 from .endings import before_nothing
 from .errors import BadInput, Cause, DuplicateName, IllegalTransition, Superseded
 from .instance import TRANSITIONS, Instance, Kind, Status
+from .limits import refusal_of
 from .messages import NextRequest, OperationRecord, OperationResult, Outcome, Request, Work
-from .ports import Claim, Verdict
+from .ports import Claim, ClaimRequest, Verdict
+
+
+def claim_of(request: Request, workflow_id: str, run_id: str, storage_mib: int) -> ClaimRequest:
+    """What is asked of the database for a request that a workflow's run is to carry out."""
+    return ClaimRequest(
+        request=request,
+        workflow_id=workflow_id,
+        run_id=run_id,
+        namespace=request.home[0],
+        release=request.home[1],
+        storage_mib=storage_mib,
+    )
 
 
 def refusal(claim: Claim, request: Request) -> Cause | None:
     """Why the request is refused; None where it is not. Nothing was touched."""
+    if claim.verdict in (Verdict.CLAIMED, Verdict.FINISHED):
+        return None
+    return _refused(claim, request) if claim.reached is None else refusal_of(claim.reached)
+
+
+def _refused(claim: Claim, request: Request) -> Cause:
     match claim.verdict:
-        case Verdict.CLAIMED | Verdict.FINISHED:
-            return None
         case Verdict.MISMATCH:
             return BadInput(
                 "request_id",
@@ -30,7 +47,7 @@ def refusal(claim: Claim, request: Request) -> Cause | None:
             ).cause
         case Verdict.FOREIGN:
             return _foreign(request)
-        case Verdict.ILLEGAL:  # pragma: no branch  # there is no other verdict
+        case _:
             return _illegal(claim, request)
 
 

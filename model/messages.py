@@ -164,6 +164,8 @@ class Admission(Message):
     """What the check step found out about a request that may go on."""
 
     deadlines: Deadlines
+    storage_mib: int = 0
+    """What it will ask for, where its plan has a limit on that."""
 
 
 class Prepared(Message):

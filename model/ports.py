@@ -18,6 +18,7 @@ from pydantic import Field
 from .catalog import ChartRef, Deadlines, UpgradeFailure
 from .errors import Cause
 from .instance import Instance, Kind, Status
+from .limits import Allowed, Reached
 from .messages import Decided, Message, OperationRecord, Outcome, Request, StepEvent
 from .sizes import Sizes
 
@@ -239,6 +240,8 @@ class Verdict(StrEnum):
     """The namespace that the instance would have is another instance's."""
     ILLEGAL = "illegal"
     """The instance's settled status does not allow this operation."""
+    LIMITED = "limited"
+    """The plan does not allow the tenant more: `Claim.reached`."""
 
 
 class ClaimRequest(Message):
@@ -249,6 +252,8 @@ class ClaimRequest(Message):
     run_id: str
     namespace: str
     release: str
+    storage_mib: int = 0
+    limits: dict[str, Allowed] = Field(default_factory=dict)  # by plan
 
 
 class Claim(Message):
@@ -267,6 +272,7 @@ class Claim(Message):
     """The plan before this operation, None where it made the instance or took over the name of a purged one."""
     instance: Instance | None = None
     operation: OperationRecord | None = None
+    reached: Reached | None = None
 
 
 class Claimed(Message):
@@ -295,8 +301,7 @@ class Ending(Message):
     """The plan that the instance ends on, None to leave it as it is."""
     upgrade_pending: bool = False
     """The plan is still to be applied, by the next start."""
-    sizes: Sizes | None = None
-    """What the instance asks of the cluster, None to leave what the row says."""
+    sizes: Sizes | None = None  # None: what the row says
 
 
 class Page(Message):

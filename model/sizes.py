@@ -62,6 +62,19 @@ def sizes_of(objects: Iterable[Manifest]) -> Sizes:
     )
 
 
+def storage_asked(rendered: Iterable[Manifest]) -> int:
+    """MiB that a chart's volume claims will request, those of its StatefulSets for each replica."""
+    total = Fraction(0)
+    for manifest in rendered:
+        spec = manifest.get("spec") or {}
+        if manifest["kind"] == "PersistentVolumeClaim":
+            total += _request(spec, "storage")
+        elif manifest["kind"] == "StatefulSet":
+            claims = sum(_request(each["spec"], "storage") for each in spec.get("volumeClaimTemplates") or ())
+            total += claims * spec.get("replicas", 1)
+    return math.ceil(total / _MIB)
+
+
 def _lasting(spec: Manifest) -> Iterator[Manifest]:
     """The containers that run as long as their pod does, sidecars among them."""
     yield from spec.get("containers") or ()

@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
     from ..activities.records import Records
     from ..activities.workloads import Workloads
+    from ..model import claim as claims
     from ..model.catalog import Deadlines
-    from ..model.claim import possible_ends, refusal, refusal_to_follow, row_of, stored_result, wish_is_open, work_of
     from ..model.endings import NOTHING_OF_OURS, Undone, end_of
     from ..model.errors import Cause
     from ..model.instance import Instance, Kind, Status
@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
         StepState,
         Work,
     )
-    from ..model.ports import ClaimRequest, Ending, Verdict
+    from ..model.ports import Ending, Verdict
 
 from . import calls, causes, unheard
 from .calls import Activity
@@ -75,6 +75,7 @@ class Saga:
         self.asks_before_undoing = False
         """The plan wants an operator asked before a failed upgrade is taken back."""
         self._main: asyncio.Task[Any] | None = None
+        self._storage = 0
         self._replaced = False
         self._failing = False
         self._ledger = Ledger(self.journal, self.parking)
@@ -194,8 +195,8 @@ class Saga:
         refused: Cause | None = None
         if self._work is not None:
             badly = self._failing or bool(self._standing)
-            ends = possible_ends(self.request.kind, self.found, self.former, badly=badly)
-            refused = refusal_to_follow(wanted, self._work, self.former, ends)
+            ends = claims.possible_ends(self.request.kind, self.found, self.former, badly=badly)
+            refused = claims.refusal_to_follow(wanted, self._work, self.former, ends)
         self.succession.refuse(wanted, refused)
 
     async def take_next(self, wanted: NextRequest) -> Request:
@@ -297,30 +298,24 @@ class Saga:
         admission = await calls.quick(
             "check", Checks.check, self.request, instance=self.request.instance, at_most=CHECK_PATIENCE
         )
-        self.deadlines = admission.deadlines
+        self.deadlines, self._storage = admission.deadlines, admission.storage_mib
 
     async def _claim(self) -> None:
         info = workflow.info()
-        wanted = ClaimRequest(
-            request=self.request,
-            workflow_id=info.workflow_id,
-            run_id=info.run_id,
-            namespace=self.request.home[0],
-            release=self.request.home[1],
-        )
+        wanted = claims.claim_of(self.request, info.workflow_id, info.run_id, self._storage)
         claimed = await calls.quick("claim", Records.claim, wanted, instance=self.request.instance)
         claim, self.deadlines = claimed.claim, claimed.deadlines
         self.asks_before_undoing = claimed.on_upgrade_failure == "park"
-        refused = refusal(claim, self.request)
+        refused = claims.refusal(claim, self.request)
         if refused is not None:
             raise ApplicationError(refused.message, refused, type="Refused", non_retryable=True)
         if claim.verdict is Verdict.FINISHED and claim.operation is not None:
-            self._result = stored_result(claim.operation)
+            self._result = claims.stored_result(claim.operation)
             raise _Known
-        row = row_of(claim)
+        row = claims.row_of(claim)
         self.former, self.found = claim.former, claim.found
-        self.upgrade_pending = wish_is_open(row, claim.found)
-        self._work = work_of(self.request, row, claim)
+        self.upgrade_pending = claims.wish_is_open(row, claim.found)
+        self._work = claims.work_of(self.request, row, claim)
 
     async def _insist(self, name: str, act: Activity[T], within: float, lasts: int, parks: bool) -> T:
         """Do a step, again for as long as an operator says so."""

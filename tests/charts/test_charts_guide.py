@@ -20,10 +20,10 @@ def plans_shown() -> dict[str, catalog.Plan]:
 
 
 def test_every_catalog_in_the_guide_is_accepted() -> None:
-    assert plans_shown().keys() == {"small", "forum", "plain"}
+    assert plans_shown().keys() == {"small", "forum", "plain", "sized"}
 
 
-@pytest.mark.parametrize("name", ["small", "plain"])
+@pytest.mark.parametrize("name", ["small", "plain", "sized"])
 def test_a_plan_in_the_guide_renders_with_its_chart(render: Callable[..., list[dict[str, Any]]], name: str) -> None:
     plan = plans_shown()[name]
     assert plan.chart.path is not None

@@ -109,6 +109,10 @@ CATALOG = {
         "insisting": INSISTING,
         "insisting-careful": {**INSISTING, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
         "broken": {"chart": {"path": "broken"}},
+        "limited": {
+            "chart": {"path": "room"},
+            "limits": {"instances": 2, "storage": "2Gi", "reported": {"calls": {"month": 10}}},
+        },
     }
 }
 
