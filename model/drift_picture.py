@@ -144,19 +144,27 @@ class Keys(NamedTuple):
 
     names: frozenset[str]
     others: Mapping[str, str]
-    """Key → who wrote it, of those that not Innkeeper wrote."""
+    """Key → who wrote it, of those that not Innkeeper wrote, nor anybody before it adopted the Secret as it was."""
 
     @classmethod
     def of(cls, secret: Manifest) -> Keys:
         """The names of its keys, and who wrote them as far as the API server says."""
+        written = secret["metadata"].get("managedFields") or []
+        adopted = max((str(entry.get("time")) for entry in written if _adopts(entry)), default="")
         others = {
             key.removeprefix("f:"): str(entry.get("manager"))
-            for entry in secret["metadata"].get("managedFields") or []
-            if entry.get("manager") != marks.MANAGER
+            for entry in written
+            if entry.get("manager") != marks.MANAGER and (not adopted or str(entry.get("time")) > adopted)
             for key in (entry.get("fieldsV1") or {}).get("f:data") or {}
             if key != "."
         }
         return cls(frozenset(secret.get("data") or {}), others)
+
+
+def _adopts(entry: Manifest) -> bool:
+    """Whether a manager's entry is Innkeeper's, and the mark of an adoption is among its fields."""
+    fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
+    return entry.get("manager") == marks.MANAGER and f"f:{marks.ADOPTED_BY}" in fields
 
 
 class Volume(NamedTuple):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from drift_facts import DB, DIGEST, NOW, PLANS, WEB, Case, changed, home, pod, row, stored, workload
 
+from innkeeper.model import marks
 from innkeeper.model.drift import STUCK
 from innkeeper.model.drift_kinds import HowBad, What
 from innkeeper.model.findings import MOST_NAMED, Looked, Seen
@@ -257,6 +258,10 @@ def test_a_purged_instance_has_nothing_but_its_row() -> None:
     back = Case([instance], [namespace, claim]).one()
     assert (back.what, back.found) == (What.STATUS_WRONG, "0 revisions, 1 volume claims, 0 pods")
     assert back.mend == "kubectl delete namespace inn-acme"
+    # By now it is somebody else's: what is adopted keeps the name that it had.
+    for other in ({}, {**namespace["metadata"]["labels"], marks.INSTANCE: "globex"}):
+        adopted = {**namespace, "metadata": {**namespace["metadata"], "labels": other}}
+        assert Case([instance], [adopted]).kinds() == []
     going = {**namespace, "metadata": {**namespace["metadata"], "deletionTimestamp": "now"}}
     assert Case([instance], [going]).kinds() == []
 

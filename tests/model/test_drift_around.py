@@ -113,3 +113,22 @@ def test_a_generated_secret_that_somebody_else_wrote_is_found_and_a_copy_is_not(
     assert Case([RUNNING], [*objects, unmanaged]).kinds() == []
     copy = [*changed(home(RUNNING), "Secret", "licence"), secret("licence", "token", by="kubectl")]
     assert Case([RUNNING], copy).kinds() == []
+
+
+ADOPTED: Manifest = {"f:metadata": {"f:annotations": {f"f:{marks.ADOPTED_BY}": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("written", "kinds"),
+    [
+        ("2026-03-01T12:00:00Z", []),
+        ("2026-03-01T12:00:05Z", []),
+        ("2026-03-01T12:00:06Z", [What.SECRET_CHANGED]),
+    ],
+)
+def test_a_secret_is_taken_as_it_was_when_it_was_adopted(written: str, kinds: list[What]) -> None:
+    theirs = secret("credentials", "password", by="kubectl")
+    other, nobody = theirs["metadata"]["managedFields"]
+    ours = {"manager": marks.MANAGER, "time": "2026-03-01T12:00:05Z", "fieldsV1": ADOPTED}
+    theirs["metadata"]["managedFields"] = [{**other, "time": written}, nobody, ours]
+    assert Case([RUNNING], [*changed(home(RUNNING), "Secret", "credentials"), theirs]).kinds() == kinds

@@ -118,6 +118,8 @@ async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on
     assert secret["metadata"]["labels"][marks.DATA] == "true"
     assert (await (await innkeeper.adopt("acme", **told, request_id="adopt-1")).result()).generation == 1
 
+    # What the first upgrade brings is what there is of drift, and the Secret is taken as it was.
+    assert set((await innkeeper.reconcile("acme")).found) == {"release-by-hand", "policy-changed"}
     assert (await (await innkeeper.stop("acme")).result()).status is Status.STOPPED
     assert await scripts.pods() == {}
     assert (await (await innkeeper.start("acme")).result()).status is Status.RUNNING
@@ -126,6 +128,7 @@ async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on
     upgraded = await (await innkeeper.upgrade("acme", plan="wide")).result()
     assert (upgraded.outcome, upgraded.revision) == (Outcome.DONE, 2)
     assert len(await scripts.pods()) == 4
+    assert (await innkeeper.reconcile("acme")).found == {}
     assert (await (await innkeeper.uninstall("acme")).result()).status is Status.UNINSTALLED
     assert (await scripts.pods(), await scripts.volumes()) == ({}, volumes)
     assert await cluster.get(Ref("v1", "Secret", SECRET, "shop")) is not None
