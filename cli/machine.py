@@ -219,6 +219,7 @@ def _tell_status(session: Session, shown: PlatformStatus) -> None:
         ("Temporal", f"{shown.temporal_address} (namespace {shown.temporal_namespace})"),
         ("Supabase", shown.supabase_url),
         ("Kubernetes", f"--kubeconfig {shown.kubeconfig} --context {shown.context}"),
+        ("for backends", f"export TEMPORAL_ADDRESS={shown.temporal_address}"),
         ("keys", shown.addresses_file),
         ("logs", shown.logs),
         ("process", shown.pid),

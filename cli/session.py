@@ -163,8 +163,8 @@ class Session:
         """The rows alone: they can be read although Temporal is down.
 
         Raises:
-            BadInput: it is not said where the rows are.
-            Unreachable: the database does not answer.
+            BadInput: the key is missing.
+            Unreachable: no database is named and none runs here, or it does not answer.
         """
         async with self._source() as source:
             yield await source.open()
@@ -184,14 +184,20 @@ class Session:
     @asynccontextmanager
     async def _source(self) -> AsyncIterator[RowsSource]:
         from ..client.rows import RowsSource
-        from ..model.errors import BadInput
+        from ..model.errors import BadInput, Unreachable
 
         settings = self.settings
-        for name in ("supabase_url", "supabase_key"):
-            if getattr(settings, name) is None:
-                fix = f"set INNKEEPER_{name.upper()}, or start a platform with `innkeeper up`"
-                raise BadInput(name, None, "is missing", fix=fix)
-        key = settings.supabase_key.get_secret_value() if settings.supabase_key else None
+        if settings.supabase_url is None:
+            raise Unreachable(
+                f"no platform runs on {settings.state_dir.absolute()}, and no Supabase is named",
+                code="NoDatabase",
+                fix=f"start a platform with `{self.hint('up')}`, run this in the folder where one was started, or set "
+                "INNKEEPER_SUPABASE_URL",
+            )
+        if settings.supabase_key is None:
+            fix = "set INNKEEPER_SUPABASE_KEY to its service role's key"
+            raise BadInput("supabase_key", None, "is missing", fix=fix)
+        key = settings.supabase_key.get_secret_value()
         source = RowsSource(url=settings.supabase_url, key=key)
         try:
             yield source

@@ -199,6 +199,16 @@ _RULES: tuple[tuple[str, Callable[[str, str], InnkeeperError]], ...] = (
         lambda text, where: Pending(f"a hook was not done in time: {text}", object=where, fix="look at the hook's Job"),
     ),
     (
+        r"updates to statefulset spec for fields other than|field is immutable",
+        lambda text, where: ReleaseFailed(
+            f"Kubernetes never changes this of an object that is there: {text}",
+            code="ImmutableField",
+            object=where,
+            fix="keep what the plan says of it as it was (of a StatefulSet: the size and class of its volumes), or let "
+            "the chart give the object another name",
+        ),
+    ),
+    (
         r"is forbidden",
         lambda text, where: Forbidden(
             f"the cluster refused: {text}",

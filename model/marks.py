@@ -73,9 +73,12 @@ def demand_ours(manifest: Mapping[str, Any], instance: str, tenant: str) -> None
     meta = manifest["metadata"]
     where = f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else meta["name"]
     manager = (meta.get("labels") or {}).get(MANAGED_BY, "nobody named")
+    fix = "use another name for the instance, or remove the object if it is not needed; it was not touched"
+    if manager == MANAGER:
+        fix = "use another name for the instance: this is part of another one, maybe of another tenant's"
     raise NotOurs(
         f"{manifest.get('kind', 'Object')} {where} exists and is not this instance's (managed by {manager})",
         code="ObjectNotOurs" if meta.get("namespace") else "NotOurs",
         object=f"{manifest.get('kind', 'Object')} {where}",
-        fix="use another name for the instance, or remove the object if it is not needed; it was not touched",
+        fix=fix,
     )

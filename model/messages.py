@@ -261,7 +261,7 @@ class Question(Message):
 
 _MEANINGS = {
     (Choice.RETRY, False): "try the step again",
-    (Choice.ABORT, False): "give up, and take back what can be taken back",
+    (Choice.ABORT, False): "give up: what can be taken back is, and the rest is named as left behind",
     (Choice.RETRY, True): "try the undo again",
     (Choice.SKIP, True): "leave behind what it should have undone, and go on with the other undos",
     (Choice.ABORT, True): "leave behind everything that is still to be undone",

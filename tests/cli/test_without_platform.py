@@ -146,7 +146,6 @@ def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2() -> None:
         (ADOPT, "Missing option '--namespace'"),
         (("purge", "acme"), "is not confirmed, and nobody is there to ask"),
         (("list", "--status", "asleep"), "--status: 'asleep' is no status"),
-        (("list",), "supabase_url: None is missing"),
         (("operations", "--kind", "sing"), "--kind: 'sing' is no kind"),
         (("show", "-x-"), "No such option"),
         (("logs",), "give an instance's name, or --request-id, or both"),
@@ -170,6 +169,18 @@ def test_bad_input_is_one_clear_message_and_exit_code_2(words: tuple[str, ...], 
     assert "Traceback" not in told.err
 
 
+@pytest.mark.parametrize("words", [("list",), ("show", "acme"), ("operations",)])
+def test_where_no_platform_runs_a_reader_is_told_so_with_the_code_of_what_is_missing(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    told = run(*words, cwd=tmp_path, env={"INNKEEPER_STATE_DIR": str(tmp_path / "state")})
+    assert (told.code, told.out) == (4, "")
+    assert f"no platform runs on {tmp_path / 'state'}" in told.err
+    assert "innkeeper up" in told.err
+    told = run(*words, cwd=tmp_path, env={"INNKEEPER_SUPABASE_URL": "http://127.0.0.1:1"})
+    assert (told.code, "supabase_key: None is missing" in told.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("env", "missing"),
     [({}, "supabase_url"), ({"INNKEEPER_SUPABASE_URL": f"http://{NOBODY}"}, "supabase_key")],
@@ -187,7 +198,7 @@ def test_a_worker_that_knows_no_database_does_not_start(env: dict[str, str], mis
     [
         (("stop", "A!"), 2),
         (("stop",), 2),
-        (("list",), 2),
+        (("list",), 4),
         (("stop", "acme", "--temporal-address", NOBODY), 4),
         (("attention", "--temporal-address", NOBODY), 4),
         (("decide", "acme", "retry", "--temporal-address", NOBODY), 4),

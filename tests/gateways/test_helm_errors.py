@@ -214,3 +214,13 @@ def test_whatever_helm_says_becomes_an_error_of_ours(said: str, code: int, chart
     error = failure(said, code=code, release="n/r", chart=chart, secrets=("secret",))
     assert isinstance(error, InnkeeperError)
     assert len(error.cause.message) <= LONGEST_TEXT
+
+
+def test_what_can_never_be_changed_is_said_with_what_to_leave_as_it_was() -> None:
+    said = (
+        'UPGRADE FAILED: cannot patch "db" with kind StatefulSet: StatefulSet.apps "db" is invalid: spec: Forbidden: '
+        "updates to statefulset spec for fields other than 'replicas', 'template' are forbidden"
+    )
+    error = failure(said, code=1, release="inn-acme/acme", chart="room", secrets=())
+    assert (type(error), error.cause.code) == (ReleaseFailed, "ImmutableField")
+    assert "the size and class of its volumes" in error.cause.fix

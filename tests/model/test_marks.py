@@ -61,6 +61,15 @@ def test_what_is_foreign_is_named_with_who_manages_it(labels: dict[str, str] | N
     )
 
 
+def test_nobody_is_told_to_remove_what_is_another_customers() -> None:
+    theirs = marks.labels(instance="acme", tenant="t2", plan="starter")
+    with pytest.raises(NotOurs) as refused:
+        marks.demand_ours(secret(theirs), "acme", "t1")
+    assert refused.value.cause.fix == (
+        "use another name for the instance: this is part of another one, maybe of another tenant's"
+    )
+
+
 def test_what_has_neither_namespace_nor_kind_is_named_as_far_as_it_can_be() -> None:
     with pytest.raises(NotOurs) as refused:
         marks.demand_ours({"metadata": {"name": "inn-acme"}}, "acme", "t1")
