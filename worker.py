@@ -40,6 +40,7 @@ from .client import connection, schedules
 from .client.desk import TemporalDesk
 from .gateways.database import SupabaseDatabase
 from .gateways.finding_rows import SupabaseFindings
+from .gateways.freeze_rows import SupabaseFreezes
 from .gateways.helm import HelmCommand
 from .gateways.kubernetes import KubernetesCluster
 from .gateways.kubernetes_fleet import KubernetesFleet
@@ -48,6 +49,7 @@ from .leaving import leave
 from .model import fence, marks
 from .model.catalog import Catalog
 from .model.errors import AlreadyExists, BadInput, Forbidden, InnkeeperError, Permanent, Transient, Unreachable
+from .model.freezes import FreezeRows
 from .model.messages import SEARCH_ATTRIBUTES
 from .model.ports import Cluster, Database, Desk, Helm, Ref
 from .model.usage_ports import Meters
@@ -83,6 +85,7 @@ def activities(
     helm: Helm,
     database: Database,
     meters: Meters,
+    freezes: FreezeRows,
     desk: Desk,
     catalog: Catalog,
     operator_namespace: str,
@@ -94,7 +97,7 @@ def activities(
     adoptions = Adoptions(cluster, database, catalog, fence, operator_namespace)
     checks = Checks(cluster, database, charts, catalog, adoptions, operator_namespace)
     namespaces = Namespaces(cluster, catalog, secrets, fence)
-    records = Records(database, catalog)
+    records = Records(database, freezes, catalog)
     releases = Releases(cluster, helm, catalog, charts, secrets, fence)
     workloads = Workloads(cluster, catalog)
     return [
@@ -124,7 +127,7 @@ def activities(
         workloads.roll,
         workloads.roll_back,
         Requests(desk).deliver,
-        Sweeps(database, desk).sweep,
+        Sweeps(database, freezes, desk).sweep,
         Metering(meters).meter,
     ]
 
@@ -189,30 +192,35 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         await database.ping()
         client = await connection.connect(settings.temporal_address)
         await _check_temporal(client)
-        for errand, every in (
-            (schedules.SWEEP, settings.sweep_every),
-            (schedules.METERING, settings.meter_every),
-            (schedules.RECONCILE, settings.reconcile_every),
-        ):
-            await schedules.keep(client, errand, every=every, task_queue=settings.task_queue)
-        desk = TemporalDesk(client, settings.task_queue)
+        await _keep_schedules(client, settings)
+        desk, freezes = TemporalDesk(client, settings.task_queue), database.sharing(SupabaseFreezes)
         steps = activities(
             cluster=cluster,
             helm=helm,
             database=database,
             meters=SupabaseUsage(database),
+            freezes=freezes,
             desk=desk,
             catalog=catalog,
             operator_namespace=settings.operator_namespace,
         )
         findings = database.sharing(SupabaseFindings)
-        reconciling = Reconciling(database, findings, KubernetesFleet(cluster), desk, helm, catalog)
+        reconciling = Reconciling(database, findings, freezes, KubernetesFleet(cluster), desk, helm, catalog)
         steps.append(reconciling.reconcile)
         worker = compose(
             client, steps, task_queue=settings.task_queue, concurrent_activities=settings.concurrent_activities
         )
         async with worker:
             yield worker
+
+
+async def _keep_schedules(client: Client, settings: Settings) -> None:
+    for errand, every in (
+        (schedules.SWEEP, settings.sweep_every),
+        (schedules.METERING, settings.meter_every),
+        (schedules.RECONCILE, settings.reconcile_every),
+    ):
+        await schedules.keep(client, errand, every=every, task_queue=settings.task_queue)
 
 
 async def _check_temporal(client: Client) -> None:

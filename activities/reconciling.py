@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from temporalio import activity
 
 from ..model import drift, names
 from ..model.catalog import Catalog
+from ..model.drift_kinds import Policy
 from ..model.drift_picture import LOOKS, Look, Picture, Stored
 from ..model.drift_ports import Fleet
-from ..model.errors import InnkeeperError
+from ..model.errors import InnkeeperError, Pending
 from ..model.finding_ports import Findings
-from ..model.findings import Looking, Reconciled
+from ..model.findings import MOST_NAMED, FindingRecord, Looking, Reconciled
+from ..model.freezes import FreezeRows, on
 from ..model.instance import Instance
 from ..model.ports import Desk, Helm, Page, Rows
 
@@ -31,9 +33,19 @@ BATCH = 1000
 class Reconciling:
     """Looks at the fleet."""
 
-    def __init__(self, rows: Rows, findings: Findings, fleet: Fleet, desk: Desk, helm: Helm, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        findings: Findings,
+        freezes: FreezeRows,
+        fleet: Fleet,
+        desk: Desk,
+        helm: Helm,
+        catalog: Catalog,
+    ) -> None:
         self._rows = rows
         self._findings = findings
+        self._freezes = freezes
         self._fleet = fleet
         self._desk = desk
         self._helm = helm
@@ -52,7 +64,7 @@ class Reconciling:
         # Rows first: an operation that begins after this has raised its row's generation, and the write notices.
         rows = await self._read_rows(looking.instance)
         running = await self._running([row for row in rows if not row.status.settled])
-        open_on = await self._open_on(looking.instance)
+        open_on = dict.fromkeys(each.instance for each in await self._standing(looking.instance))
         picture = await self._picture(rows, looking.instance)
         fleet = drift.Fleet(
             rows,
@@ -69,7 +81,35 @@ class Reconciling:
             those = {each.instance for each in batch}
             written = await self._findings.reconciled(batch, [each for each in findings if each.instance in those])
             told = told.model_copy(update={"written": told.written.plus(written)})
+        if any(each.policy is Policy.REPAIR for each in findings):
+            told = await self._respond({row.name: row for row in rows}, looking.instance, told)
         return told
+
+    async def _respond(self, rows: Mapping[str, Instance], only: str | None, told: Reconciled) -> Reconciled:
+        """Ask for the repairs that plans want: one an instance at a time, each once, and none of what is frozen."""
+        wanted = [each for each in await self._standing(only) if each.policy is Policy.REPAIR and each.instance in rows]
+        freezes = await self._freezes.freezes()
+        asked: dict[str, None] = {}
+        held: dict[str, None] = {}
+        failures: list[str] = []
+        for finding in wanted:
+            row = rows[finding.instance]
+            if row.name in asked or row.name in held:
+                continue
+            if on(freezes, row):
+                held[row.name] = None
+                continue
+            request = drift.repair_of(row, finding)
+            try:
+                if await self._rows.operation(request.request_id) is None:
+                    await self._desk.deliver(request)
+                    asked[row.name] = None
+            except Pending:
+                continue  # Another request was quicker; what it leaves is looked at next time.
+            except InnkeeperError as error:
+                failures.append(f"{row.name}: {error}")
+        more = {"asked": list(asked)[:MOST_NAMED], "held": list(held)[:MOST_NAMED], "failures": failures[:MOST_NAMED]}
+        return told.model_copy(update=more)
 
     async def _read_rows(self, only: str | None) -> list[Instance]:
         if only is not None:
@@ -92,14 +132,14 @@ class Reconciling:
         found = await asyncio.gather(*(runs(row) for row in rows))
         return {row.name for row, running in zip(rows, found, strict=True) if running}
 
-    async def _open_on(self, only: str | None) -> list[str]:
-        """The instances on which findings stand."""
+    async def _standing(self, only: str | None) -> list[FindingRecord]:
+        """The findings that stand."""
         page = await self._findings.findings(Page(limit=PAGE), instance=only)
         found = list(page.items)
         while page.next is not None:
             page = await self._findings.findings(Page(limit=PAGE, after=page.next), instance=only)
             found += page.items
-        return list(dict.fromkeys(each.instance for each in found))
+        return found
 
     async def _picture(self, rows: Sequence[Instance], only: str | None) -> Picture:
         picture, places = Picture(self._known), asyncio.Semaphore(AT_ONCE)

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import BadInput, Permanent, Superseded, Transient
+from ..model.freezes import FreezeRows, refusal
 from ..model.instance import Instance
 from ..model.limits import LIMITED, allowed
 from ..model.messages import OperationRecord, Outcome, Request
@@ -15,15 +16,21 @@ from ..model.ports import Claimed, ClaimRequest, Database, Ending
 class Records:
     """Claims and endings of operations."""
 
-    def __init__(self, database: Database, catalog: Catalog) -> None:
+    def __init__(self, database: Database, freezes: FreezeRows, catalog: Catalog) -> None:
         self._database = database
+        self._freezes = freezes
         self._catalog = catalog
         self._limits = allowed(catalog.plans)
 
     @activity.defn(name="claim")
     async def claim(self, claim: ClaimRequest) -> Claimed:
-        """Claim the instance; asked again by the same operation, the same claim."""
+        """Claim the instance; asked again by the same operation, the same claim.
+
+        Raises:
+            BadInput: the request cannot be, or a freeze holds the instance that lets no operation begin.
+        """
         try:
+            await self._demand_thawed(claim.request)
             limits = self._limits if claim.request.kind in LIMITED else {}
             answer = await self._database.claim(claim.model_copy(update={"limits": limits}))
         except BadInput:
@@ -34,6 +41,17 @@ class Records:
         if plan is None:
             return Claimed(claim=answer, deadlines=Deadlines())
         return Claimed(claim=answer, deadlines=plan.deadlines, on_upgrade_failure=plan.on_upgrade_failure)
+
+    async def _demand_thawed(self, request: Request) -> None:
+        """Pass unless a freeze says that no operation begins; what has begun goes on."""
+        freezes = [each for each in await self._freezes.freezes() if each.everything]
+        if not freezes or await self._database.operation(request.request_id) is not None:
+            return
+        row = await self._database.instance(request.instance)
+        plans = {request.plan, row.plan if row else None}
+        for freeze in freezes:
+            if any(freeze.holds(instance=request.instance, plan=plan) for plan in plans):
+                raise refusal(freeze, request.instance)
 
     @activity.defn(name="known")
     async def known(self, request: Request) -> bool:

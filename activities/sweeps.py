@@ -10,6 +10,7 @@ import asyncio
 from temporalio import activity
 
 from ..model.errors import InnkeeperError, Pending
+from ..model.freezes import FreezeRows, on
 from ..model.instance import Instance
 from ..model.ports import Desk, Page, Rows
 from ..model.sweeps import Look, SweepPage, Swept, SweptPage, is_lost, repair_of
@@ -27,8 +28,9 @@ LONGEST_LOOK = 30.0
 class Sweeps:
     """Looks at rows in transition."""
 
-    def __init__(self, rows: Rows, desk: Desk) -> None:
+    def __init__(self, rows: Rows, freezes: FreezeRows, desk: Desk) -> None:
         self._rows = rows
+        self._freezes = freezes
         self._desk = desk
 
     @activity.defn(name="sweep")
@@ -39,11 +41,12 @@ class Sweeps:
             Unreachable: the database does not answer; what fails for one row alone is told in the answer.
         """
         found = await self._rows.in_transition(Page(limit=PAGE, after=page.after), before=page.before)
+        freezes = await self._freezes.freezes() if found.items else []
         places = asyncio.Semaphore(AT_ONCE)
 
         async def look(row: Instance) -> Look:
             async with places:
-                return await self._look_at(row)
+                return Look(row.name, held=True) if on(freezes, row) else await self._look_at(row)
 
         swept = Swept()
         for each in await asyncio.gather(*(look(row) for row in found.items)):

@@ -13,7 +13,8 @@ from .options import ASKING, command
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..client import Decided, Parked
+    from ..client import Decided, FindingRecord, Parked
+    from .documents import Attention
 
 PANEL = "Operators"
 
@@ -35,15 +36,44 @@ def attention(session: Session) -> None:
         async with session.innkeeper() as innkeeper:
             return await innkeeper.attention()
 
-    found = Attention(items=asyncio.run(read()))
-    session.answer(found, lambda: _tell(session, found.items))
+    parked = asyncio.run(read())
+    drift, unknown = _asked_by_drift(session)
+    found = Attention(items=parked, drift=drift, drift_unknown=unknown)
+    session.answer(found, lambda: _tell(session, found))
 
 
-def _tell(session: Session, items: list[Parked]) -> None:
+def _asked_by_drift(session: Session) -> tuple[list[FindingRecord], str]:
+    """What plans ask operators about drift, and why that is not known: what is parked is told all the same."""
+    from ..client import InnkeeperError
+    from ..model.drift_kinds import Policy
+    from ..model.ports import Page
+
+    async def read() -> list[FindingRecord]:
+        async with session.findings() as rows:
+            return (await rows.findings(Page(limit=999), policy=Policy.ASK)).items
+
+    if session.settings.supabase_url is None:
+        return [], ""
+    try:
+        return asyncio.run(read()), ""
+    except InnkeeperError as error:
+        return [], str(error)
+
+
+def _tell(session: Session, found: Attention) -> None:
     from . import tables
+    from .drifting import tell_finding
 
+    if found.drift_unknown:
+        session.say(f"what is asked about drift is not known: {found.drift_unknown}", "yellow")
+    for finding in found.drift:
+        tell_finding(session, finding)
+        session.say(f"  {session.hint('repair', finding.instance)}\n    to put it back")
+        session.say(f"  {session.hint('freeze', finding.instance)}\n    to have it left alone")
+    items = found.items
     if not items:
-        session.say("nothing waits for an operator", "green")
+        if not found.drift:
+            session.say("nothing waits for an operator", "green")
         return
     columns = ("instance", "kind", "since", "question", "answer by", "cause")
     tables.show(session.console, columns, [_row(each) for each in items])

@@ -10,10 +10,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from ..client import Explanation, FindingRecord, Parked, Reconciled, Timeline
+from ..client import Explanation, FindingRecord, Freeze, Parked, Reconciled, Timeline
 from ..embedded.doctor import Row
 from ..model.errors import Cause
 from ..model.instance import Instance
@@ -64,14 +64,27 @@ class Attention(Document):
     """Everything that waits for an operator, the oldest first."""
 
     items: list[Parked]
+    drift: list[FindingRecord] = Field(default_factory=list)
+    """Drift that a plan asks an operator about; empty where it is not said where the rows are."""
+    drift_unknown: str = ""
+    """Why the rows could not be read."""
 
 
 class DriftReport(Document):
     """What is known to disagree, the worst first."""
 
     items: list[FindingRecord]
+    freezes: list[Freeze]
+    """What is frozen: no repair is asked for by itself."""
     reconciled: Reconciled | None = None
     """What the look came to that was just had; null without `--now`."""
+
+
+class Unfrozen(Document):
+    """The end of a freeze."""
+
+    unfrozen: bool
+    """False where nothing was frozen."""
 
 
 class OperationLog(Document):
@@ -173,6 +186,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "decide": Decided,
     "drift": DriftReport,
     "explain": Explanation,
+    "freeze": Freeze,
+    "unfreeze": Unfrozen,
     "show": Instance,
     "list": InstancePage,
     "operations": OperationPage,

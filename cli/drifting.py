@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .asking import commands
+from .freezing import tell_freezes
 from .operations import Name
 from .options import ASKING, command
 from .session import Session
@@ -55,7 +56,9 @@ async def _report(session: Session, name: str | None, *, now: bool) -> DriftRepo
         while page.next is not None:
             page = await rows.findings(Page(limit=999, after=page.next), instance=instance)
             items = [*items, *page.items]
-    return DriftReport(items=explaining.worst_first(items), reconciled=looked)
+    async with session.freezes() as freezing:
+        freezes = await freezing.freezes()
+    return DriftReport(items=explaining.worst_first(items), freezes=freezes, reconciled=looked)
 
 
 def _tell(session: Session, report: DriftReport, name: str | None) -> None:
@@ -67,6 +70,12 @@ def _tell(session: Session, report: DriftReport, name: str | None) -> None:
             f"{written.opened} new findings, {written.resolved} gone",
             "dim",
         )
+        for words, names in (("a repair is asked for", looked.asked), ("frozen, no repair is asked for", looked.held)):
+            if names:
+                session.say(f"{words}: {', '.join(names)}")
+        for failure in looked.failures:
+            session.say(f"no repair could be asked for: {failure}", "red")
+    tell_freezes(session, report.freezes)
     for each in report.items:
         tell_finding(session, each)
     if not report.items:
@@ -85,6 +94,9 @@ def tell_finding(session: Session, each: FindingRecord, indent: str = "") -> Non
         for line in text.splitlines():
             session.say(f"{indent}  {sign} {line}")
     session.say(f"{indent}  mend: {each.mend}")
+    if each.policy.value != "report":
+        what = "a repair is asked for once" if each.policy.value == "repair" else "an operator is asked"
+        session.say(f"{indent}  the plan says {each.policy.value}: {what}")
 
 
 def explain(session: Session, name: Name) -> None:
@@ -123,6 +135,7 @@ def _tell_explanation(session: Session, found: Explanation) -> None:
     for each in found.findings:
         tell_finding(session, each, "  ")
         session.say(f"    that is: {each.what.meaning}")
+    tell_freezes(session, found.freezes, "  ")
     if row.cause is None and found.question is None and not found.findings:
         session.say("  nothing is known to be wrong", "green")
     session.say("\nWhat ran lately", "bold")

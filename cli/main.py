@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from . import adopting, attending, drifting, machine, operations, reading, timeline, usage
+from . import adopting, attending, drifting, freezing, machine, operations, reading, timeline, usage
 from .exits import Exit
 from .options import ALL, parameters
 from .session import Output, Session
@@ -51,7 +51,7 @@ def application() -> typer.Typer:
         ]
     )
     app.callback()(_root)
-    for part in (operations, adopting, attending, drifting, reading, usage, timeline, machine):
+    for part in (operations, adopting, attending, drifting, freezing, reading, usage, timeline, machine):
         part.add_to(app)
     return app
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..client import Innkeeper
+    from ..client.freezing import Freezing
     from ..client.rows import RowsSource
     from ..model.finding_ports import FindingRows
     from ..model.ports import Rows
@@ -180,6 +181,14 @@ class Session:
         """What was used. Raises as `rows` does."""
         async with self._source() as source:
             yield await source.open_usage()
+
+    @asynccontextmanager
+    async def freezes(self) -> AsyncIterator[Freezing]:
+        """Freezes alone; raises as `rows` does."""
+        from ..client.freezing import Freezing
+
+        async with self._source() as source:
+            yield Freezing(source)
 
     @asynccontextmanager
     async def _source(self) -> AsyncIterator[RowsSource]:

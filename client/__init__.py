@@ -14,6 +14,7 @@ from ..model.errors import (
 )
 from ..model.explaining import Explanation
 from ..model.findings import FindingPage, FindingRecord, Reconciled
+from ..model.freezes import Freeze
 from ..model.instance import Instance, Kind, Status
 from ..model.messages import Choice, Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent, StepState
 from ..model.ports import InstancePage, OperationPage
@@ -40,6 +41,7 @@ __all__ = [
     "FindingPage",
     "FindingRecord",
     "Forbidden",
+    "Freeze",
     "Innkeeper",
     "InnkeeperError",
     "Instance",

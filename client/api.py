@@ -12,6 +12,7 @@ from temporalio.client import Client
 from ..model import names
 from ..model.errors import BadInput
 from ..model.finding_ports import FindingRows
+from ..model.freezes import FreezeRows
 from ..model.instance import Kind
 from ..model.messages import TASK_QUEUE, Choice, Decided, Request
 from ..model.ports import Rows
@@ -19,6 +20,7 @@ from ..model.usage_ports import UsageRows
 from . import connection, operators, runs
 from .adopting import Adopter
 from .delivery import OnConflict, find
+from .freezing import Freezing
 from .handle import OperationHandle
 from .operators import Parked
 from .rows import RowsSource
@@ -28,7 +30,7 @@ TASK_QUEUE_VARIABLE = "INNKEEPER_TASK_QUEUE"
 """The same variable names the workers' queue."""
 
 
-class Innkeeper(Adopter, UsageClient):
+class Innkeeper(Adopter, UsageClient, Freezing):
     """Asks for operations and reads what became of them. Holds one connection; share one per event loop.
 
     Each operation's method delivers the request durably and returns at once; the handle waits, follows or cancels.
@@ -57,6 +59,7 @@ class Innkeeper(Adopter, UsageClient):
         rows: Rows | None = None,
         usage: UsageRows | None = None,
         findings: FindingRows | None = None,
+        freezes: FreezeRows | None = None,
         *,
         task_queue: str | None = None,
         supabase_url: str | None = None,
@@ -64,11 +67,11 @@ class Innkeeper(Adopter, UsageClient):
     ) -> None:
         """Use a connection that exists already, and rows from anything that has the methods of `model.ports.Rows`.
 
-        Where rows are given, usage and findings have to be as well (`model.usage_ports.UsageRows`,
-        `model.finding_ports.FindingRows`), or there are none.
+        Where rows are given, usage, findings and freezes have to be as well (`model.usage_ports.UsageRows`,
+        `model.finding_ports.FindingRows`, `model.freezes.FreezeRows`), or there are none.
         """
         super().__init__(
-            RowsSource(rows, usage, findings, url=supabase_url, key=supabase_key),
+            RowsSource(rows, usage, findings, freezes, url=supabase_url, key=supabase_key),
             connection.speaking_pydantic(client),
             task_queue or os.environ.get(TASK_QUEUE_VARIABLE) or TASK_QUEUE,
         )

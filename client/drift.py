@@ -12,6 +12,7 @@ from ..model import explaining, names
 from ..model.errors import BadInput, Cause, InnkeeperError, Unreachable
 from ..model.explaining import Explanation
 from ..model.findings import RECONCILE_WORKFLOW, FindingPage, Looking, Reconciled, Seen
+from ..model.freezes import on
 from ..model.instance import Instance
 from ..model.messages import Question
 from ..model.names import workflow_id_of
@@ -95,6 +96,7 @@ class DriftReader(Reader):
         (seen, why), question = await asyncio.gather(self._look(row), self._question(row))
         findings = explaining.worst_first((await self.findings(row.name, limit=1000)).items)
         ran = await self.operations(row.name, limit=LAST)
+        freezes = await (await self._rows.open_freezes()).freezes()
         # Read again: a look takes a moment, in which an operation may have begun.
         row = await self.get(name) or row
         return Explanation(
@@ -102,6 +104,7 @@ class DriftReader(Reader):
             seen=seen,
             not_seen=why,
             findings=findings,
+            freezes=on(freezes, row),
             operations=ran.items,
             question=question,
             to_do=explaining.to_do(row, findings, question),

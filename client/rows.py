@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from ..model.errors import BadInput, MissingExtra
 from ..model.finding_ports import FindingRows
+from ..model.freezes import FreezeRows
 from ..model.ports import Rows
 from ..model.usage_ports import UsageRows
 
@@ -26,6 +27,7 @@ class RowsSource:
         rows: Rows | None = None,
         usage: UsageRows | None = None,
         findings: FindingRows | None = None,
+        freezes: FreezeRows | None = None,
         *,
         url: str | None = None,
         key: str | None = None,
@@ -33,6 +35,7 @@ class RowsSource:
         self._rows = rows
         self._usage = usage
         self._findings = findings
+        self._freezes = freezes
         self._close: Callable[[], Awaitable[None]] | None = None
         self._url = url
         self._key = key
@@ -80,6 +83,18 @@ class RowsSource:
         if not isinstance(rows, SupabaseRows):
             raise BadInput("findings", None, "are missing", fix="give them to Innkeeper() together with the rows")
         return rows.sharing(SupabaseFindings)
+
+    async def open_freezes(self) -> FreezeRows:
+        """What operators froze, over the same connection; raises as `open_usage` does."""
+        rows = await self.open()
+        if self._freezes is not None:
+            return self._freezes
+        from ..gateways.database import SupabaseRows
+        from ..gateways.freeze_rows import SupabaseFreezes
+
+        if not isinstance(rows, SupabaseRows):
+            raise BadInput("freezes", None, "are missing", fix="give them to Innkeeper() together with the rows")
+        return rows.sharing(SupabaseFreezes)
 
     async def _connect(self) -> Rows:
         try:

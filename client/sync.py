@@ -109,6 +109,10 @@ class SyncInnkeeper(Twin[Innkeeper]):
     reconcile = blocking(Innkeeper.reconcile)
     explain = blocking(Innkeeper.explain)
 
+    freeze = blocking(Innkeeper.freeze)
+    unfreeze = blocking(Innkeeper.unfreeze)
+    freezes = blocking(Innkeeper.freezes)
+
     def handle_for(self, name: str, run_id: str) -> SyncOperationHandle:
         """The handle of a known run again; asks nobody.
 

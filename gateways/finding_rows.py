@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from innkeeper.model.drift_kinds import Policy
 from innkeeper.model.findings import Finding, FindingPage, FindingRecord, Looked, Written
 from innkeeper.model.ports import Page
 
@@ -14,13 +15,17 @@ from .record_checks import place_of, storable
 class SupabaseFindings(SupabaseRows):
     """The rows of findings: got by `SupabaseRows.sharing`. Reading and writing need the project's secret key."""
 
-    async def findings(self, page: Page, *, instance: str | None = None, resolved: bool = False) -> FindingPage:
-        """The findings that stand, or those that are gone, of one instance or all, the first seen first."""
+    async def findings(
+        self, page: Page, *, instance: str | None = None, policy: Policy | None = None, resolved: bool = False
+    ) -> FindingPage:
+        """Findings that stand, or are gone, of one instance or all, with one policy or any, the first seen first."""
         size = min(page.limit, LONGEST_PAGE)
         query = self._client.table("findings").select("*")
         query = query.not_.is_("resolved_at", "null") if resolved else query.is_("resolved_at", "null")
         if instance is not None:
             query = query.eq("instance", storable(instance))
+        if policy is not None:
+            query = query.eq("policy", policy.value)
         if page.after is not None:
             query = query.gt("id", place_of(page.after))
         found = await self._rows(query.order("id").limit(size + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from innkeeper.model.drift_kinds import Policy
 from innkeeper.model.findings import Finding, FindingPage, FindingRecord, Looked, Written
 from innkeeper.model.ports import Page
 
@@ -20,14 +21,19 @@ class MemoryFindings:
         self.records: dict[int, FindingRecord] = {}
         """Findings by id, gone ones, too."""
 
-    async def findings(self, page: Page, *, instance: str | None = None, resolved: bool = False) -> FindingPage:
-        """The findings that stand, or those that are gone, of one instance or all, the first seen first."""
+    async def findings(
+        self, page: Page, *, instance: str | None = None, policy: Policy | None = None, resolved: bool = False
+    ) -> FindingPage:
+        """Findings that stand, or are gone, of one instance or all, with one policy or any, the first seen first."""
         async with self._database.faults.around("db.findings"):
             after = 0 if page.after is None else place_of(page.after)
             found = [
                 each
                 for each in self.records.values()
-                if each.id > after and (each.resolved_at is not None) is resolved and instance in (None, each.instance)
+                if each.id > after
+                and (each.resolved_at is not None) is resolved
+                and instance in (None, each.instance)
+                and policy in (None, each.policy)
             ]
             items = found[: page.limit]
             return FindingPage(items=items, next=str(items[-1].id) if len(found) > page.limit else None)

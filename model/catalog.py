@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from .drift_kinds import What
+from .drift_kinds import Policy, What
 from .errors import BadInput
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
@@ -199,6 +199,13 @@ def _names_findings(pattern: str) -> str:
     return pattern
 
 
+def _repairable(policies: dict[What, Policy]) -> dict[What, Policy]:
+    for what, policy in policies.items():
+        if policy is not Policy.REPORT and not what.is_repairable:
+            raise ValueError(f"no repair mends {what} without a person's judgement: it can only be reported")
+    return policies
+
+
 def _kind_of_secret(item: object) -> str:
     return "(copy)" if isinstance(item, Copied) or (isinstance(item, dict) and "copy" in item) else "(generate)"
 
@@ -255,6 +262,8 @@ class Plan(_Part):
     deadlines: Deadlines = Field(default_factory=Deadlines)
     on_upgrade_failure: UpgradeFailure = "rollback"
     """`rollback`: a failed upgrade goes back to the revision that ran; `park`: an operator is asked first."""
+    drift: Annotated[dict[What, Policy], AfterValidator(_repairable)] = Field(default_factory=dict)
+    """What is to be done about drift, by kind of finding; what is not named is reported."""
     ignore_drift: list[Annotated[str, AfterValidator(_names_findings)]] = Field(default_factory=list)
     """Findings that are none for this plan: kind and object with wildcards, e.g. ``replicas-changed Deployment *``."""
     limits: Limits | None = None

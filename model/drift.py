@@ -9,13 +9,14 @@ from fnmatch import fnmatchcase
 
 from . import marks
 from .catalog import Catalog, Plan
-from .drift_around import ABSENT, judge_around, judge_secrets, judge_stop_quota
-from .drift_kinds import What
+from .drift_around import ABSENT, judge_around, judge_secrets, judge_stop_quota, repair_command
+from .drift_kinds import Policy, What
 from .drift_picture import Home, Picture, Volume
 from .drift_release import deployed_of, is_current, judge_release, judge_workloads, newest_of, states_of
-from .findings import MOST_NAMED, Finding, Looked, Reconciled, Seen
-from .instance import Instance, Status
-from .names import NAMESPACE_PREFIX, namespace_of
+from .findings import MOST_NAMED, Finding, FindingRecord, Looked, Reconciled, Seen
+from .instance import Instance, Kind, Status
+from .messages import Request
+from .names import DRIFT_PREFIX, NAMESPACE_PREFIX, namespace_of
 
 STUCK = timedelta(minutes=2)
 """A row in transition that nothing stands behind is stuck after this: the sweep has had its time."""
@@ -66,7 +67,7 @@ class Fleet:
                 busy += 1
                 continue
             looked.append(Looked(instance=row.name, generation=row.generation))
-            findings += self._not_ignored(row, self._judge(row))
+            findings += self._by_plan(row, self._judge(row))
         strays: dict[str, list[Finding]] = {}
         for finding in self._unowned():
             strays.setdefault(finding.instance, []).append(finding)
@@ -101,7 +102,7 @@ class Fleet:
                 object=f"Row {row.name}",
                 wanted="an operation that runs",
                 found=f"{row.status.value} since {row.updated_at:%Y-%m-%d %H:%M:%S} UTC, and none runs",
-                mend=f"innkeeper repair {row.name}",
+                mend=repair_command(row.name),
             )
             return
         home, plan = self._home(row), self._plan(row)
@@ -116,7 +117,7 @@ class Fleet:
                 object=f"Namespace {row.namespace}",
                 wanted=f"marked as {row.name} of tenant {row.tenant}",
                 found="without that mark" if home.namespace else f"{ABSENT}, or without any mark",
-                mend=f"innkeeper repair {row.name}",
+                mend=repair_command(row.name),
             )
             return
         if plan is None:
@@ -140,10 +141,16 @@ class Fleet:
         if plan is not None and not row.upgrade_pending:
             yield from judge_around(row, plan, home)
 
-    def _not_ignored(self, row: Instance, findings: Iterator[Finding]) -> Iterator[Finding]:
+    def _by_plan(self, row: Instance, findings: Iterator[Finding]) -> Iterator[Finding]:
+        """Those that the plan does not ignore, with what it says is to be done about them."""
         plan = self._plan(row)
-        ignored = plan.ignore_drift if plan else []
-        return (each for each in findings if not any(fnmatchcase(_named(each), pattern) for pattern in ignored))
+        for each in findings:
+            if plan is None:
+                yield each
+            elif not any(fnmatchcase(_named(each), pattern) for pattern in plan.ignore_drift):
+                wanted = plan.drift.get(each.what, Policy.REPORT)
+                mends = each.mend == repair_command(row.name)
+                yield each.model_copy(update={"policy": wanted}) if mends else each
 
     def _unowned(self) -> Iterator[Finding]:
         """What carries an instance's mark and has no row."""
@@ -195,7 +202,7 @@ def _judge_uninstalled(row: Instance, home: Home) -> Iterator[Finding]:
             object=f"Release {row.namespace}/{row.release}",
             wanted="uninstalled: no release",
             found=f"revision {newest.version}, {newest.state.value}",
-            mend=f"innkeeper repair {row.name}",
+            mend=repair_command(row.name),
         )
 
 
@@ -265,4 +272,15 @@ def _volume(name: str, volume: Volume) -> Finding:
         wanted=f"claimed by {volume.namespace}/{volume.claim}",
         found="Released: its claim is gone",
         mend=f"where nobody needs its data: kubectl delete persistentvolume {volume.name}",
+    )
+
+
+def repair_of(row: Instance, finding: FindingRecord) -> Request:
+    """The repair that a plan's policy asks for: the same request for the same finding, however often it is seen."""
+    return Request(
+        kind=Kind.REPAIR,
+        instance=row.name,
+        request_id=f"{DRIFT_PREFIX}{row.name}-{finding.id}",
+        tenant=row.tenant,
+        asked_by="drift",
     )

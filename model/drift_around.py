@@ -38,6 +38,11 @@ _DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
+def repair_command(name: str) -> str:
+    """The command that asks for a repair."""
+    return f"innkeeper repair {name}"
+
+
 def work_of(row: Instance) -> Work:
     """What a repair of the instance would be told, to say what it would make."""
     return Work(
@@ -55,7 +60,7 @@ def work_of(row: Instance) -> Work:
 def judge_around(row: Instance, plan: Plan, home: Home) -> Iterator[Finding]:
     """Quota, limits, policies and Pod Security level that are not as the plan has them."""
     # The row's own mend: a stopped instance's surroundings are brought up to date by the start after an upgrade.
-    mend = f"innkeeper {'upgrade' if row.status is Status.STOPPED else 'repair'} {row.name}"
+    mend = f"innkeeper upgrade {row.name}" if row.status is Status.STOPPED else repair_command(row.name)
     work = work_of(row)
     for manifest in surroundings.around(work, plan):
         kind, name = manifest["kind"], manifest["metadata"]["name"]
@@ -84,7 +89,7 @@ def judge_stop_quota(row: Instance, home: Home) -> Iterator[Finding]:
             object=str(ref),
             wanted="pods: 0" if stopped else ABSENT,
             found=ABSENT if stopped else "pods: 0",
-            mend=f"innkeeper repair {row.name}",
+            mend=repair_command(row.name),
         )
 
 
@@ -101,7 +106,7 @@ def judge_secrets(row: Instance, plan: Plan, home: Home) -> Iterator[Finding]:
                 object=where,
                 wanted=f"keys: {', '.join(keys)}" if keys else f"a copy of {getattr(wanted, 'copy_from', '')}",
                 found=ABSENT if found is None else f"keys: {', '.join(sorted(found.names)) or 'none'}",
-                mend=_RESTORE.format(row.name) if keys else f"innkeeper repair {row.name}",
+                mend=_RESTORE.format(row.name) if keys else repair_command(row.name),
             )
         elif others := {key: found.others[key] for key in keys if key in found.others}:
             yield Finding(

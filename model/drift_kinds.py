@@ -13,6 +13,16 @@ class HowBad(StrEnum):
     ERROR = "error"
 
 
+class Policy(StrEnum):
+    """What is to be done about a finding."""
+
+    REPORT = "report"
+    REPAIR = "repair"
+    """A repair is asked for, once for each finding."""
+    ASK = "ask"
+    """An operator is asked."""
+
+
 class What(StrEnum):
     """The kinds of findings."""
 
@@ -47,6 +57,11 @@ class What(StrEnum):
         return _MEANINGS[self][0]
 
     @property
+    def is_repairable(self) -> bool:
+        """Whether a repair mends it without a person's judgement."""
+        return self in _REPAIRABLE
+
+    @property
     def meaning(self) -> str:
         """What it says, in a few words."""
         return _MEANINGS[self][1]
@@ -78,3 +93,22 @@ _MEANINGS = {
     What.NAMESPACE_UNOWNED: (HowBad.INFO, "an instance's namespace that no row knows"),
     What.VOLUME_UNOWNED: (HowBad.WARNING, "a kept volume that no row knows"),
 }
+
+_REPAIRABLE = frozenset(
+    {
+        What.RELEASE_MISSING,
+        What.RELEASE_UNSETTLED,
+        What.STATUS_WRONG,
+        What.TRANSITION_STUCK,
+        What.WORKLOAD_MISSING,
+        What.REPLICAS_CHANGED,
+        What.IMAGE_CHANGED,
+        What.QUOTA_MISSING,
+        What.QUOTA_CHANGED,
+        What.LIMITS_MISSING,
+        What.LIMITS_CHANGED,
+        What.POLICY_MISSING,
+        What.POLICY_CHANGED,
+    }
+)
+"""Not those whose data is gone: what a repair makes in place of a namespace or a Secret, a person has to want."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from . import wishes
 from .catalog import Plan
-from .drift_around import ABSENT, work_of
+from .drift_around import ABSENT, repair_command, work_of
 from .drift_kinds import What
 from .drift_picture import SCALED, Home, Stored, Workload
 from .findings import Finding, WorkloadState
@@ -36,7 +36,7 @@ def judge_release(row: Instance, plan: Plan | None, digest: str | None, home: Ho
     """What is wrong with the release itself. `digest` is that of the plan's chart, None where it cannot be read."""
     where = f"Release {row.namespace}/{row.release}"
     deployed, newest = deployed_of(row, home), newest_of(row, home)
-    repair, upgrade = f"innkeeper repair {row.name}", f"innkeeper upgrade {row.name}"
+    repair, upgrade = repair_command(row.name), f"innkeeper upgrade {row.name}"
     if deployed is None or newest is None:
         wanted = f"revision {row.revision}, deployed" if row.revision else "a deployed revision"
         found = f"revision {newest.version}, {newest.state.value}" if newest else ABSENT
@@ -85,7 +85,7 @@ def judge_workloads(row: Instance, home: Home) -> Iterator[Finding]:
     """Workloads that were deleted, scaled or given other images by hand, and a status that the pods belie."""
     deployed = deployed_of(row, home)
     stopped = row.status is Status.STOPPED
-    mend = f"innkeeper repair {row.name}"
+    mend = repair_command(row.name)
     # A repair of what is stopped holds it stopped, and nothing more.
     again = f"innkeeper start {row.name}; {mend}" if stopped else mend
     for wanted in deployed.workloads if deployed else ():
@@ -132,7 +132,7 @@ def _judge_pods(row: Instance, home: Home, workloads: Sequence[Workload]) -> Ite
             f"Namespace {row.namespace}",
             f"{row.status.value}: {'no pods' if stopped else 'pods'}",
             f"{len(home.pods)} pods: {', '.join(sorted(home.pods)[:5])}" if home.pods else "no pods",
-            f"innkeeper repair {row.name}",
+            repair_command(row.name),
         )
 
 

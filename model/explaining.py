@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from .drift_kinds import HowBad
 from .findings import FindingRecord, Seen
+from .freezes import Freeze
 from .instance import Instance, Status
 from .messages import OperationRecord, Question
 
@@ -26,6 +27,8 @@ class Explanation(BaseModel):
     """Why nobody could look."""
     findings: list[FindingRecord]
     """Those that stand, the worst first."""
+    freezes: list[Freeze]
+    """Those that hold it."""
     operations: list[OperationRecord]
     """The last ones, the newest first."""
     question: Question | None = None

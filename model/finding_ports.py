@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from .drift_kinds import Policy
 from .findings import Finding, FindingPage, Looked, Written
 from .ports import Page
 
@@ -12,8 +13,10 @@ from .ports import Page
 class FindingRows(Protocol):
     """What may be read of findings."""
 
-    async def findings(self, page: Page, *, instance: str | None = None, resolved: bool = False) -> FindingPage:
-        """The findings that stand, or those that are gone, of one instance or all, the first seen first."""
+    async def findings(
+        self, page: Page, *, instance: str | None = None, policy: Policy | None = None, resolved: bool = False
+    ) -> FindingPage:
+        """Findings that stand, or are gone, of one instance or all, with one policy or any, the first seen first."""
         ...
 
 

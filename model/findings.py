@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .drift_kinds import HowBad, What
+from .drift_kinds import HowBad, Policy, What
 from .messages import Message
 
 RECONCILE_WORKFLOW = "Reconcile"
@@ -28,6 +28,8 @@ class Finding(Message):
     """What is, a line a field."""
     mend: str
     """The exact command that would mend it, or what a person has to do first."""
+    policy: Policy = Policy.REPORT
+    """What the plan says is to be done about it, where its mend is a repair."""
 
     @property
     def how_bad(self) -> HowBad:
@@ -48,6 +50,7 @@ class FindingRecord(BaseModel):
     wanted: str
     found: str
     mend: str
+    policy: Policy = Policy.REPORT
     first_seen: datetime
     last_seen: datetime
     resolved_at: datetime | None = None
@@ -135,5 +138,11 @@ class Reconciled(Message):
     named: list[str] = Field(default_factory=list)
     """Some of them, at most 20."""
     written: Written = Written()
+    asked: list[str] = Field(default_factory=list)
+    """Instances for which a repair was asked, since their plan says so."""
+    held: list[str] = Field(default_factory=list)
+    """Instances for which none was asked, since a freeze holds them."""
+    failures: list[str] = Field(default_factory=list)
+    """Instances whose repair could not be asked for, and why: the next reconcile tries again."""
     seen: Seen | None = None
     """Of one instance; None where all were looked at, or there is no such row."""

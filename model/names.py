@@ -18,6 +18,8 @@ NAMESPACE_PREFIX = "inn-"
 WORKFLOW_PREFIX = "instance/"
 SWEEP_PREFIX = "sweep-"
 """Of the request ids of repairs that a sweep asks for: nobody else's, or a lost operation could never be repaired."""
+DRIFT_PREFIX = "drift-"
+"""Of the request ids of repairs that a plan's policy on drift asks for."""
 HANDOVER_PREFIX = "handover/"
 RECONCILE_PREFIX = "reconcile/"
 
@@ -92,15 +94,14 @@ def check_key(key: str) -> str:
 
 
 def check_new_request_id(request_id: str) -> str:
-    """The id of a request that a caller makes: one that passes `check_request_id` and is not the sweep's.
+    """The id of a request that a caller makes: one that passes `check_request_id`, and neither the sweep's nor drift's.
 
     Raises:
         BadInput: it cannot be.
     """
-    if request_id.startswith(SWEEP_PREFIX):
-        raise BadInput(
-            "request_id", request_id, "is the sweep's", fix=f"use one that does not begin with {SWEEP_PREFIX!r}"
-        )
+    for prefix, whose in ((SWEEP_PREFIX, "the sweep's"), (DRIFT_PREFIX, "kept for drift")):
+        if request_id.startswith(prefix):
+            raise BadInput("request_id", request_id, f"is {whose}", fix=f"use one that does not begin with {prefix!r}")
     return check_request_id(request_id)
 
 

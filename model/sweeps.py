@@ -35,6 +35,8 @@ class Swept(Message):
     looked_at: int = 0
     busy: int = 0
     """Their operation runs, or the row has been written since."""
+    held: int = 0
+    """A freeze holds them: nothing is asked for."""
     asked: int = 0
     """Nothing ran: a repair was asked for, or had been."""
     failed: int = 0
@@ -49,6 +51,7 @@ class Swept(Message):
         return Swept(
             looked_at=self.looked_at + other.looked_at,
             busy=self.busy + other.busy,
+            held=self.held + other.held,
             asked=self.asked + other.asked,
             failed=self.failed + other.failed,
             repairs=[*self.repairs, *other.repairs][:MOST_NAMED],
@@ -70,6 +73,7 @@ class Look(NamedTuple):
     instance: str
     asked: bool = False
     failure: str = ""
+    held: bool = False
 
     @property
     def swept(self) -> Swept:
@@ -77,7 +81,8 @@ class Look(NamedTuple):
         failed, asked = bool(self.failure), self.asked
         return Swept(
             looked_at=1,
-            busy=int(not failed and not asked),
+            busy=int(not failed and not asked and not self.held),
+            held=int(self.held),
             asked=int(asked),
             failed=int(failed),
             repairs=[self.instance] if asked else [],

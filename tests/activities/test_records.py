@@ -8,6 +8,7 @@ from desk import Desk
 from innkeeper.activities.records import Records
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.model import catalog
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Superseded, Transient
 from innkeeper.model.instance import Kind, Status
@@ -16,6 +17,11 @@ from innkeeper.model.names import namespace_of
 from innkeeper.model.ports import ClaimRequest, Ending
 
 PLANS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}, "on_upgrade_failure": "park"}}}, folder="")
+
+
+def records_of(desk: Desk, plans: catalog.Catalog = PLANS) -> Records:
+    assert isinstance(desk.database, MemoryDatabase)
+    return Records(desk.database, MemoryFreezes(desk.database), plans)
 
 
 def claim_of(desk: Desk) -> ClaimRequest:
@@ -42,7 +48,7 @@ async def test_a_claim_that_is_refused_is_tried_again_unless_it_was_asked_wrongl
 ) -> None:
     faults = Faults()
     desk = Desk(MemoryDatabase(faults=faults))
-    records = Records(desk.database, PLANS)
+    records = records_of(desk)
     faults.fail("db.claim", refusal)
     with pytest.raises(told) as refused:
         await records.claim(claim_of(desk))
@@ -60,7 +66,7 @@ async def test_an_end_that_cannot_be_written_is_tried_again_unless_it_was_overta
 ) -> None:
     faults = Faults()
     desk = Desk(MemoryDatabase(faults=faults))
-    records = Records(desk.database, PLANS)
+    records = records_of(desk)
     claim = await desk.claim(Kind.PROVISION)
     assert claim.operation is not None
     ending = Ending(
@@ -79,14 +85,14 @@ async def test_an_end_that_cannot_be_written_is_tried_again_unless_it_was_overta
 async def test_an_instance_whose_plan_is_gone_is_claimed_with_the_usual_deadlines() -> None:
     desk = Desk(MemoryDatabase())
     others = catalog.parse({"plans": {"other": {"chart": {"path": "room"}}}}, folder="")
-    claimed = await Records(desk.database, others).claim(claim_of(desk))
+    claimed = await records_of(desk, others).claim(claim_of(desk))
     assert (claimed.deadlines, claimed.on_upgrade_failure) == (catalog.Deadlines(), "rollback")
 
 
 async def test_a_request_is_known_once_its_operation_has_ended() -> None:
     faults = Faults()
     desk = Desk(MemoryDatabase(faults=faults))
-    records = Records(desk.database, PLANS)
+    records = records_of(desk)
     asked = claim_of(desk).request
     assert not await records.known(asked)
     claimed = await desk.database.claim(claim_of(desk).model_copy(update={"request": asked}))

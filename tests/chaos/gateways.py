@@ -11,6 +11,7 @@ from temporalio.client import Client
 from innkeeper.client import connection
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.freeze_rows import SupabaseFreezes
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.usage_rows import SupabaseUsage
@@ -37,6 +38,7 @@ class Parts(NamedTuple):
             helm=PlayedHelm(lambda _: self.helm, cast, cut_short),
             database=PlayedDatabase(self.rows, cast),
             meters=SupabaseUsage(self.rows),
+            freezes=self.rows.sharing(SupabaseFreezes),
             desk=TemporalDesk(self.client, self.settings.task_queue),
             catalog=self.settings.load_catalog(),
             operator_namespace=self.settings.operator_namespace,

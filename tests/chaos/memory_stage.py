@@ -23,6 +23,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog
@@ -147,6 +148,7 @@ class MemoryStage:
             helm=PlayedHelm(helm_of, cast),
             database=PlayedDatabase(self.rows, cast),
             meters=MemoryUsage(self.rows),
+            freezes=MemoryFreezes(self.rows),
             desk=TemporalDesk(client, queue),
             catalog=self.plans,
             operator_namespace=OPERATORS,

@@ -79,3 +79,66 @@ def test_a_look_needs_a_temporal(platform_env: dict[str, str]) -> None:
     told = run("drift", "--now", env={**platform_env, "TEMPORAL_ADDRESS": "127.0.0.1:1"})
     assert told.code == 4
     assert run("drift", env={**platform_env, "TEMPORAL_ADDRESS": "127.0.0.1:1"}).code == 0
+
+
+async def test_drift_is_repaired_asked_about_or_left_alone_while_it_is_frozen(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, platform_env: dict[str, str]
+) -> None:
+    await (await innkeeper.provision("guarded", tenant="t1", plan="watched")).result()
+    web = Ref("apps/v1", "Deployment", "guarded-web", "inn-guarded")
+    frozen = await ran("freeze", "guarded", "--note", "a move", "--operator", "ann", env=platform_env)
+    assert frozen.code == 0
+    assert re.fullmatch(
+        r"instance guarded is frozen since [-\d]+ [:\d]+ UTC by ann, no repair is asked for by itself: a move; "
+        r"innkeeper unfreeze guarded ends it\n",
+        frozen.out,
+    )
+    await cluster.patch(web, {"spec": {"replicas": 2}})
+    await cluster.patch(Ref("v1", "ResourceQuota", "innkeeper", "inn-guarded"), {"spec": {"hard": {"pods": "11"}}})
+    held = await ran("drift", "guarded", "--now", env=platform_env)
+    assert "frozen, no repair is asked for: guarded\n" in held.out
+    assert frozen.out in held.out
+    assert "  the plan says repair: a repair is asked for once\n" in held.out
+    assert "is frozen since" in (await ran("explain", "guarded", env=platform_env)).out
+    asked = await ran("attention", env=platform_env)
+    assert "warning  guarded  quota-changed  ResourceQuota inn-guarded/innkeeper" in asked.out
+    assert "  innkeeper repair guarded\n    to put it back\n  innkeeper freeze guarded\n" in asked.out
+    document = (await ran("attention", "--output", "json", env=platform_env)).document
+    valid(document, "Attention")
+    assert [each["what"] for each in document["drift"] if each["instance"] == "guarded"] == ["quota-changed"]
+    thawed = await ran("unfreeze", "guarded", env=platform_env)
+    assert (thawed.code, thawed.out) == (0, "no longer frozen\n")
+    told = await ran("drift", "guarded", "--now", env=platform_env)
+    assert "a repair is asked for: guarded\n" in told.out
+    handle = await innkeeper.latest("guarded")
+    assert handle is not None
+    await handle.result()
+    gone = await ran("drift", "guarded", "--now", env=platform_env)
+    assert gone.out.endswith("no drift of guarded is known\n")
+    live = await cluster.get(web)
+    assert live is not None
+    assert live["spec"]["replicas"] == 1
+
+
+async def test_what_is_frozen_wholly_refuses_people_too(innkeeper: Innkeeper, platform_env: dict[str, str]) -> None:
+    await (await innkeeper.provision("still-life", tenant="t1", plan="created")).result()
+    everything = await ran("freeze", "--plan", "created", "--all", "--output", "json", env=platform_env)
+    valid(everything.document, "Freeze")
+    assert (everything.document["scope"], everything.document["everything"]) == ("plan", True)
+    refused = await ran("stop", "still-life", env=platform_env)
+    assert refused.code == 2
+    assert "plan created is frozen since" in refused.err
+    assert "innkeeper unfreeze --plan created" in refused.err
+    thawed = await ran("unfreeze", "--plan", "created", "--output", "json", env=platform_env)
+    valid(thawed.document, "Unfrozen")
+    assert thawed.document == {"unfrozen": True}
+    assert (await ran("unfreeze", "--plan", "created", env=platform_env)).out == "it was not frozen\n"
+    assert (await ran("stop", "still-life", env=platform_env)).code == 0
+    both = await ran("freeze", "still-life", "--cluster", env=platform_env)
+    assert (both.code, "is not the one thing to freeze" in both.err) == (2, True)
+
+
+async def test_attention_goes_without_drift_where_the_rows_cannot_be_read(platform_env: dict[str, str]) -> None:
+    told = await ran("attention", env={**platform_env, "INNKEEPER_SUPABASE_URL": "http://127.0.0.1:1"})
+    assert told.code == 0
+    assert told.out.startswith("what is asked about drift is not known: Supabase did not answer")

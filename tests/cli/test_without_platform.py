@@ -37,7 +37,7 @@ def failure_schema() -> dict[str, object]:
 
 def test_there_are_all_the_commands() -> None:
     operations = {"provision", "adopt", "stop", "start", "restart", "upgrade", "repair", "uninstall", "purge", "cancel"}
-    operators = {"attention", "decide", "drift", "explain"}
+    operators = {"attention", "decide", "drift", "explain", "freeze", "unfreeze"}
     reading = {"show", "list", "operations", "logs", "timeline", "usage", "plans", "config"}
     assert set(COMMANDS) == operations | operators | reading | {"up", "down", "status", "doctor", "worker", "demo"}
 

@@ -42,7 +42,18 @@ def test_the_client_imports_and_works_without_any_extra() -> None:
 def test_what_is_exported_is_there_and_no_more() -> None:
     assert sorted(client.__all__) == client.__all__
     assert all(hasattr(client, name) for name in client.__all__)
-    modules = {"api", "connection", "delivery", "desk", "drift", "endings", "handle", "operators", "portal", "reading"}
-    modules |= {"adopting", "rows", "runs", "schedules", "sync", "timeline", "updates", "usage", "waiting"}
+    modules = {
+        "adopting",
+        "api",
+        "connection",
+        "delivery",
+        "desk",
+        "drift",
+        "endings",
+        "freezing",
+        "handle",
+        "operators",
+    }
+    modules |= {"portal", "reading", "rows", "runs", "schedules", "sync", "timeline", "updates", "usage", "waiting"}
     public = {name for name in vars(client) if not name.startswith("_")}
     assert public - set(client.__all__) <= modules

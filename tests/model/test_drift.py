@@ -8,10 +8,10 @@ import pytest
 from drift_facts import DB, DIGEST, NOW, PLANS, WEB, Case, changed, home, pod, row, stored, workload
 
 from innkeeper.model import marks
-from innkeeper.model.drift import STUCK
-from innkeeper.model.drift_kinds import HowBad, What
-from innkeeper.model.findings import MOST_NAMED, Looked, Seen
-from innkeeper.model.instance import Instance, Status
+from innkeeper.model.drift import STUCK, repair_of
+from innkeeper.model.drift_kinds import HowBad, Policy, What
+from innkeeper.model.findings import MOST_NAMED, FindingRecord, Looked, Seen
+from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.ports import Manifest
 
 STOPPED = row(status=Status.STOPPED, revision=None)
@@ -339,3 +339,27 @@ def test_findings_are_counted_to_the_last_and_named_up_to_a_limit() -> None:
     assert told.found == {"namespace-missing": MOST_NAMED + 5}
     assert len(told.named) == MOST_NAMED
     assert told.named[0] == "i-0: namespace-missing Namespace inn-i-0"
+
+
+def test_what_is_to_be_done_is_the_plans_word_where_a_repair_is_the_mend() -> None:
+    plans = {"starter": {**PLANS["starter"], "drift": {"image-changed": "ask", "replicas-changed": "repair"}}}
+
+    def policies(instance: Instance) -> dict[What, Policy]:
+        live = workload("Deployment", "web", 5, main="web:2")
+        objects = changed(home(instance), "Deployment", "web", spec=live["spec"])
+        return {each.what: each.policy for each in Case([instance], objects, plans=plans).found()}
+
+    assert policies(RUNNING) == {What.REPLICAS_CHANGED: Policy.REPAIR, What.IMAGE_CHANGED: Policy.ASK}
+    # A repair of what is stopped brings back no image.
+    assert policies(STOPPED) == {What.REPLICAS_CHANGED: Policy.REPAIR, What.IMAGE_CHANGED: Policy.REPORT}
+    assert Case([RUNNING], []).one().policy is Policy.REPORT
+
+
+def test_the_same_finding_asks_for_the_same_repair() -> None:
+    scaled = changed(home(RUNNING), "Deployment", "web", spec={**WEB["spec"], "replicas": 5})
+    told = Case([RUNNING], scaled).one().model_dump()
+    record = FindingRecord.model_validate({**told, "how_bad": "warning", "id": 17, "first_seen": NOW, "last_seen": NOW})
+    request = repair_of(RUNNING, record)
+    assert request == repair_of(RUNNING, record)
+    assert (request.kind, request.request_id) == (Kind.REPAIR, "drift-acme-17")
+    assert (request.tenant, request.asked_by) == ("t1", "drift")

@@ -148,3 +148,14 @@ def test_what_is_no_releases_name_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="is not a release's name") as told:
         names.check_release(name)
     assert told.value.cause.fix == "use the name as `helm list` shows it"
+
+
+def test_drifts_request_ids_are_nobody_elses() -> None:
+    with pytest.raises(BadInput, match="is kept for drift") as refused:
+        names.check_new_request_id("drift-acme-17")
+    assert refused.value.cause.fix == "use one that does not begin with 'drift-'"
+    assert names.check_new_request_id("drifting") == "drifting"
+
+
+def test_a_look_for_drift_is_one_of_an_instance_or_of_all() -> None:
+    assert (names.reconcile_id_of("acme"), names.reconcile_id_of(None)) == ("reconcile/acme", "reconcile/*")

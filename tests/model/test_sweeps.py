@@ -61,15 +61,16 @@ def test_a_row_that_is_gone_or_was_claimed_since_is_not_lost() -> None:
         (Look("a"), Swept(looked_at=1, busy=1)),
         (Look("a", asked=True), Swept(looked_at=1, asked=1, repairs=["a"])),
         (Look("a", failure="no answer"), Swept(looked_at=1, failed=1, failures=["a: no answer"])),
+        (Look("a", held=True), Swept(looked_at=1, held=1)),
     ],
 )
 def test_each_row_counts_once(look: Look, swept: Swept) -> None:
     assert look.swept == swept
 
 
-LOOKS = st.builds(Look, st.sampled_from("abc"), st.booleans(), st.sampled_from(["", "no answer"])).filter(
-    lambda look: not (look.asked and look.failure)
-)
+LOOKS = st.builds(
+    Look, st.sampled_from("abc"), st.booleans(), st.sampled_from(["", "no answer"]), st.booleans()
+).filter(lambda look: [look.asked, look.failure != "", look.held].count(True) <= 1)
 
 
 @given(st.lists(LOOKS, max_size=70))
@@ -77,9 +78,11 @@ def test_every_row_is_counted_and_the_first_are_named_in_order(looks: list[Look]
     swept = reduce(Swept.plus, (look.swept for look in looks), Swept())
     repairs = [look.instance for look in looks if look.asked]
     failures = [f"{look.instance}: {look.failure}" for look in looks if look.failure]
+    held = sum(look.held for look in looks)
     assert swept == Swept(
         looked_at=len(looks),
-        busy=len(looks) - len(repairs) - len(failures),
+        busy=len(looks) - len(repairs) - len(failures) - held,
+        held=held,
         asked=len(repairs),
         failed=len(failures),
         repairs=repairs[:MOST_NAMED],

@@ -22,6 +22,7 @@ from innkeeper.client import OperationHandle, connection
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.freeze_rows import SupabaseFreezes
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.usage_rows import SupabaseUsage
@@ -183,6 +184,7 @@ class Site:
                 helm=helm,
                 database=database,
                 meters=SupabaseUsage(database),
+                freezes=database.sharing(SupabaseFreezes),
                 desk=TemporalDesk(client, name),
                 catalog=CATALOG,
                 operator_namespace=OPERATORS,

@@ -19,6 +19,7 @@ from innkeeper.embedded import demo_proof as proof
 from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.finding_rows import SupabaseFindings
+from innkeeper.gateways.freeze_rows import SupabaseFreezes
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.kubernetes_fleet import KubernetesFleet
 from innkeeper.model import marks
@@ -293,11 +294,12 @@ async def test_another_chart_version_and_an_outdated_plan_are_found_and_a_plan_t
     catalog = settings.load_catalog()
     plan = catalog.plan("starter")
     desk = TemporalDesk(await connect(addresses.temporal_address), "nobody-polls")
-    findings, fleet = database.sharing(SupabaseFindings), KubernetesFleet(hands.cluster)
+    findings, freezes = database.sharing(SupabaseFindings), database.sharing(SupabaseFreezes)
+    fleet = KubernetesFleet(hands.cluster)
 
     async def found_by(**plans: object) -> dict[str, tuple[str, str]]:
         changed = catalog.model_copy(update={"plans": plans})
-        looks = Reconciling(database, findings, fleet, desk, hands.helm, changed)
+        looks = Reconciling(database, findings, freezes, fleet, desk, hands.helm, changed)
         await ActivityEnvironment().run(looks.reconcile, Looking(instance=clean))
         items = (await innkeeper.findings(clean)).items
         return {each.what.value: (each.wanted, each.found) for each in items}

@@ -31,6 +31,7 @@ from innkeeper.gateways.memory_cluster import MemoryCluster
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_findings import MemoryFindings
 from innkeeper.gateways.memory_fleet import MemoryFleet
+from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog, names
@@ -112,6 +113,11 @@ CATALOG = {
         "limited": {
             "chart": {"path": "room"},
             "limits": {"instances": 2, "storage": "2Gi", "reported": {"calls": {"month": 10}}},
+        },
+        "watched": {
+            "chart": {"path": "room"},
+            "quota": {"pods": 20},
+            "drift": {"replicas-changed": "repair", "workload-missing": "repair", "quota-changed": "ask"},
         },
     }
 }
@@ -197,7 +203,8 @@ class World:
         self.database.rows = self.written
         self.usage = MemoryUsage(self.database)
         self.findings = MemoryFindings(self.database)
-        self.innkeeper = Innkeeper(self.client, self.database, findings=self.findings)
+        self.freezes = MemoryFreezes(self.database)
+        self.innkeeper = Innkeeper(self.client, self.database, findings=self.findings, freezes=self.freezes)
 
     def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
         """Every activity over this world, or with another Helm that finds its charts in a folder."""
@@ -207,12 +214,13 @@ class World:
             helm=helm or self.helm,
             database=self.database,
             meters=self.usage,
+            freezes=self.freezes,
             desk=desk,
             catalog=plans,
             operator_namespace=OPERATORS,
         )
         fleet = MemoryFleet(self.cluster)
-        reconciling = Reconciling(self.database, self.findings, fleet, desk, helm or self.helm, plans)
+        reconciling = Reconciling(self.database, self.findings, self.freezes, fleet, desk, helm or self.helm, plans)
         return [*steps, reconciling.reconcile]
 
     def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:

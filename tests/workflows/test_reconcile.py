@@ -216,7 +216,8 @@ async def test_thousands_of_rows_are_read_and_written_page_by_page(idle_world: W
     for number in range(2500):
         world.database.rows[f"room-{number:04}"] = row(number)
     plans, desk = catalog.parse(CATALOG, folder=""), TemporalDesk(world.client, TASK_QUEUE)
-    looks = Reconciling(world.database, world.findings, MemoryFleet(world.cluster), desk, world.helm, plans)
+    fleet = MemoryFleet(world.cluster)
+    looks = Reconciling(world.database, world.findings, world.freezes, fleet, desk, world.helm, plans)
     async with compose(world.client, [looks.reconcile], task_queue=queue):
         found: Reconciled = await world.client.execute_workflow(
             RECONCILE_WORKFLOW, Looking(), id=queue, task_queue=queue, result_type=Reconciled

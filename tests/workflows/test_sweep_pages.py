@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.activities.sweeps import AT_ONCE, Sweeps
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.model.errors import BadInput, Pending, Unreachable
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SWEEP_WORKFLOW, Request
@@ -65,7 +66,7 @@ def lost(number: int) -> Instance:
 
 async def sweep(environment: WorkflowEnvironment, database: MemoryDatabase, desk: Counter) -> Swept:
     queue = f"sweeping-{uuid.uuid4().hex}"
-    async with compose(environment.client, [Sweeps(database, desk).sweep], task_queue=queue):
+    async with compose(environment.client, [Sweeps(database, MemoryFreezes(database), desk).sweep], task_queue=queue):
         swept: Swept = await environment.client.execute_workflow(
             SWEEP_WORKFLOW, id=queue, task_queue=queue, result_type=Swept
         )
