@@ -250,7 +250,7 @@ async def bring_before(world: World, operation: Operation, name: str) -> None:
         await (await ask(world.client, Kind.UPGRADE, name, plan="prompt-more")).result()
 
 
-ACTIVITIES = {"record": "finish"}
+ACTIVITIES = {"record": "finish", "restore": "reapply"}
 """The steps whose activity has another name."""
 
 FAST = ("check", "claim", "record")
