@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from temporalio import activity
 
 from ..model import fence, marks, surroundings
 from ..model.catalog import Catalog, Plan
 from ..model.errors import AlreadyExists, Pending, Permanent
-from ..model.leftovers import belongs, leftovers
+from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import fallback, objects_of
+from ..model.release import fallback
 from .fence import Fence
 from .home import demand_home, has_home
 from .polling import patience, until
@@ -188,17 +186,7 @@ class Namespaces:
         """What of an operation that could not be undone is still there, object by object."""
         if not await has_home(self._cluster, work):
             return []
-        objects = await self._cluster.contents(work.namespace)
-        return leftovers(objects, work, standing=await self._standing(work) if belongs(work) else ())
-
-    async def _standing(self, work: Work) -> Sequence[Ref]:
-        """The release's objects; none where Helm's record of them cannot be read, so that all of them are named."""
-        try:
-            revisions = await read_revisions(self._cluster, work)
-            ran = fallback(revisions, None)
-            return next((objects_of(each) for each in revisions if each.version == ran), ())
-        except Permanent:
-            return ()
+        return leftovers(await self._cluster.contents(work.namespace), work)
 
     @activity.defn(name="delete-namespace")
     async def delete(self, work: Work) -> None:

@@ -168,7 +168,6 @@ def work_of(request: Request, row: Instance, claim: Claim) -> Work:
         former_revision=row.revision if claim.found is Status.UPGRADING else None,
         former_plan=claim.former_plan,
         resident=_is_resident(request, claim),
-        former=claim.former,
         goal=_goal(request.kind, claim.found, claim.former),
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from . import marks
-from .instance import Kind, Status
 from .manifests import HOOK, is_kept, release_of
 from .messages import Work
 from .ports import Manifest, Ref
@@ -18,33 +17,17 @@ _USUAL = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 """What every namespace holds."""
 
 
-def leftovers(objects: Sequence[Manifest], work: Work, standing: Iterable[Ref] = ()) -> list[str]:
-    """The objects that tell a person what is left, in words; `standing` are the release's that belong there.
+def leftovers(objects: Sequence[Manifest], work: Work) -> list[str]:
+    """The objects that tell a person what is left, in words.
 
     Left out is what stays on purpose (data, except where it was to be purged; what another operation put around the
     release), what somebody else put there, what follows from an object that is named (pods of a workload), and Helm's
     own storage.
     """
     there = {item["metadata"].get("uid") for item in objects}
-    stands = {_place(ref) for ref in standing}
-    told = [
-        str(Ref.to(item))
-        for item in objects
-        if _is_left(item, work) and not _follows(item, there) and _place(Ref.to(item)) not in stands
-    ]
+    told = [str(Ref.to(item)) for item in objects if _is_left(item, work) and not _follows(item, there)]
     more = len(told) - MOST_NAMED
     return [*told[:MOST_NAMED], f"and {more} more objects"] if more > 0 else told
-
-
-def belongs(work: Work) -> bool:
-    """Whether what the release has deployed is the customer's, whatever comes of the operation: it was there before."""
-    was_there = work.former in (Status.RUNNING, Status.STOPPED) or work.former_revision is not None
-    return work.kind is Kind.ADOPT or (was_there and not work.takes_away)
-
-
-def _place(ref: Ref) -> tuple[str, str, str]:
-    """An object within its namespace. Its version is left out: the server lists by the one that it prefers."""
-    return ref.api_version.rpartition("/")[0], ref.kind, ref.name
 
 
 def _follows(item: Manifest, there: set[str | None]) -> bool:

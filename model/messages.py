@@ -144,8 +144,6 @@ class Work(Message):
     """The plan before this operation, which an undo goes back to; None where the operation made the instance."""
     resident: bool = False
     """The instance ran or was stopped in its namespace, which is not made anew where it is gone."""
-    former: Status | None = None
-    """The instance's settled status before this operation, None where it made the instance."""
     goal: Status | None = None
     """The settled status that this operation leads to; None of one that a worker of before began."""
 
@@ -153,11 +151,6 @@ class Work(Message):
     def purges(self) -> bool:
         """Whether the customer's data is to go, be it that a repair finishes what a lost purge began."""
         return Status.PURGED in (self.goal, TRANSITIONS[self.kind].after)
-
-    @property
-    def takes_away(self) -> bool:
-        """Whether the release is to go."""
-        return not {self.goal, TRANSITIONS[self.kind].after}.isdisjoint((Status.UNINSTALLED, Status.PURGED))
 
 
 class Admission(Message):

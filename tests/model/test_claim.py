@@ -234,34 +234,33 @@ def test_steps_are_told_whose_instance_it_is_and_under_which_claim() -> None:
         generation=7,
         former_plan="small",
         resident=False,
-        former=Status.ERROR,
         goal=Status.STOPPED,
     )
 
 
 @pytest.mark.parametrize(
-    ("kind", "found", "goal", "takes_away", "purges"),
+    ("kind", "found", "goal", "purges"),
     [
-        (Kind.UPGRADE, Status.RUNNING, Status.RUNNING, False, False),
-        (Kind.UNINSTALL, Status.RUNNING, Status.UNINSTALLED, True, False),
-        (Kind.PURGE, Status.UNINSTALLED, Status.PURGED, True, True),
-        (Kind.REPAIR, Status.UNINSTALLING, Status.UNINSTALLED, True, False),
-        (Kind.REPAIR, Status.PURGING, Status.PURGED, True, True),
-        (Kind.REPAIR, Status.STOPPING, Status.STOPPED, False, False),
+        (Kind.UPGRADE, Status.RUNNING, Status.RUNNING, False),
+        (Kind.UNINSTALL, Status.RUNNING, Status.UNINSTALLED, False),
+        (Kind.PURGE, Status.UNINSTALLED, Status.PURGED, True),
+        (Kind.REPAIR, Status.UNINSTALLING, Status.UNINSTALLED, False),
+        (Kind.REPAIR, Status.PURGING, Status.PURGED, True),
+        (Kind.REPAIR, Status.STOPPING, Status.STOPPED, False),
     ],
 )
-def test_steps_are_told_where_it_leads_and_what_is_to_go(
-    kind: Kind, found: Status, goal: Status, takes_away: bool, purges: bool
+def test_steps_are_told_where_it_leads_and_whether_data_is_to_go(
+    kind: Kind, found: Status, goal: Status, purges: bool
 ) -> None:
     told = work_of(request(kind), row(), Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=found))
-    assert (told.goal, told.takes_away, told.purges) == (goal, takes_away, purges)
+    assert (told.goal, told.purges) == (goal, purges)
 
 
 @pytest.mark.parametrize("kind", [Kind.UNINSTALL, Kind.PURGE])
 def test_what_a_worker_of_before_began_is_known_by_its_kind(kind: Kind) -> None:
     told = work_of(request(kind), row(), Claim(verdict=Verdict.CLAIMED, former=Status.RUNNING, found=Status.RUNNING))
     of_before = told.model_copy(update={"goal": None})
-    assert (of_before.takes_away, of_before.purges) == (told.takes_away, told.purges) == (True, kind is Kind.PURGE)
+    assert of_before.purges is told.purges is (kind is Kind.PURGE)
 
 
 @pytest.mark.parametrize("kind", [Kind.START, Kind.UPGRADE, Kind.REPAIR])

@@ -8,9 +8,9 @@ import pytest
 
 from innkeeper.model import marks
 from innkeeper.model.instance import Kind, Status
-from innkeeper.model.leftovers import MOST_NAMED, belongs, leftovers
+from innkeeper.model.leftovers import MOST_NAMED, leftovers
 from innkeeper.model.messages import Work
-from innkeeper.model.ports import Manifest, Ref
+from innkeeper.model.ports import Manifest
 from innkeeper.model.revision import STORAGE_TYPE
 
 
@@ -85,43 +85,6 @@ def test_a_pod_is_named_only_where_what_made_it_is_gone() -> None:
 
 def test_what_this_operation_put_around_the_release_is_named() -> None:
     assert leftovers([marked("ResourceQuota", "innkeeper", "r1")], work()) == ["ResourceQuota inn-acme/innkeeper"]
-
-
-def test_what_belongs_there_is_not_named_and_what_does_not_is() -> None:
-    belongs = [Ref("v1", "StatefulSet", "db"), Ref("v1", "ConfigMap", "settings", "inn-acme")]
-    there = [released("StatefulSet", "db"), released("ConfigMap", "settings"), released("ConfigMap", "stray")]
-    told = leftovers([*there, made("Pod", "db-0", owner="db")], work(), standing=belongs)
-    assert told == ["ConfigMap inn-acme/stray"]
-
-
-def test_what_belongs_there_is_known_in_whatever_version_the_server_lists_it() -> None:
-    listed = {**released("HorizontalPodAutoscaler", "web"), "apiVersion": "autoscaling/v2"}
-    said = Ref("autoscaling/v1", "HorizontalPodAutoscaler", "web", "inn-acme")
-    assert leftovers([listed], work(Kind.UPGRADE), standing=[said]) == []
-    other = Ref("example.com/v1", "HorizontalPodAutoscaler", "web", "inn-acme")
-    assert leftovers([listed], work(Kind.UPGRADE), standing=[other]) == ["HorizontalPodAutoscaler inn-acme/web"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "told", "there"),
-    [
-        (Kind.STOP, {"former": Status.RUNNING}, True),
-        (Kind.START, {"former": Status.STOPPED}, True),
-        (Kind.UPGRADE, {"former": Status.ERROR, "former_revision": 2}, True),
-        (Kind.PROVISION, {"former": Status.UNINSTALLED}, False),
-        (Kind.PROVISION, {}, False),
-        (Kind.ADOPT, {}, True),
-        (Kind.UNINSTALL, {"former": Status.RUNNING, "former_revision": 2}, False),
-        (Kind.PURGE, {"former": Status.STOPPED}, False),
-        (Kind.REPAIR, {"former": Status.RUNNING, "goal": Status.RUNNING}, True),
-        (Kind.REPAIR, {"former": Status.RUNNING, "goal": Status.UNINSTALLED}, False),
-        (Kind.REPAIR, {"former": Status.STOPPED, "goal": Status.PURGED}, False),
-    ],
-)
-def test_a_release_belongs_there_that_was_there_before_and_is_not_to_go(
-    kind: Kind, told: dict[str, Any], there: bool
-) -> None:
-    assert belongs(work(kind).model_copy(update=told)) is there
 
 
 def test_of_a_repair_that_finishes_a_lost_purge_data_is_named_too() -> None:

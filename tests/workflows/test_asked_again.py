@@ -104,19 +104,6 @@ async def test_a_provision_asked_again_after_its_loss_and_cancelled_at_once_says
     assert "what an operation before this one left may still be there" in str(ended.cause)
 
 
-async def test_a_stop_whose_undo_is_given_up_does_not_name_the_customers_release_as_left(world: World) -> None:
-    name = "stop-kept"
-    await (await world.innkeeper.provision(name, tenant="t1", plan="prompt")).result()
-    hang = world.faults.hang(f"{name} gone *")
-    handle = await world.innkeeper.stop(name)
-    async with asyncio.timeout(30):
-        await hang.reached.wait()
-    world.faults.fail(f"{name} scale-up cluster.*", Forbidden("no"), times=None)
-    await handle.cancel()
-    ended = await failed(handle)  # skipped by its deadline
-    assert "ConfigMap" not in str(ended.cause)
-
-
 async def test_an_upgrade_that_was_taken_back_and_only_not_found_ready_is_not_the_plan_that_comes_next(
     world: World,
 ) -> None:
