@@ -25,6 +25,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from .activities.adoptions import Adoptions
 from .activities.charts import Charts
 from .activities.checks import Checks
+from .activities.expiry import Expiry
 from .activities.fence import Fence
 from .activities.frame import Frame
 from .activities.metering import Metering
@@ -91,8 +92,7 @@ def activities(
     operator_namespace: str,
 ) -> list[Callable[..., Any]]:
     """Every activity, over these gateways."""
-    charts = Charts(helm, cluster)
-    secrets = Secrets(cluster, operator_namespace)
+    charts, secrets = Charts(helm, cluster), Secrets(cluster, operator_namespace)
     fence = Fence(cluster, catalog)
     adoptions = Adoptions(cluster, database, catalog, fence, operator_namespace)
     checks = Checks(cluster, database, charts, catalog, adoptions, operator_namespace)
@@ -129,6 +129,7 @@ def activities(
         Requests(desk).deliver,
         Sweeps(database, freezes, desk).sweep,
         Metering(meters).meter,
+        Expiry(meters, freezes, desk, catalog).expire,
     ]
 
 

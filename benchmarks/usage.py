@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from innkeeper.activities.expiry import Expiry
 from innkeeper.activities.metering import Metering
+from innkeeper.client.desk import TemporalDesk
 from innkeeper.embedded.options import Options
 from innkeeper.embedded.platform import Platform
 from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.freeze_rows import SupabaseFreezes
 from innkeeper.gateways.usage_rows import SupabaseUsage
+from innkeeper.model.catalog import parse
 from innkeeper.model.messages import METERING_WORKFLOW
 from innkeeper.model.usage_ports import Hours, Metered
 from innkeeper.worker import compose
@@ -37,6 +42,7 @@ RESULTS = Path(__file__).resolve().parent / "results" / "usage.json"
 DAYS = 30
 EVENTS = 60
 """Of each instance: started and stopped once a day."""
+PLANS = {"plans": {"starter": {"chart": {"path": "room"}, "idle_stop_after": "999d"}}}
 QUEUE = "metering"
 
 
@@ -99,7 +105,11 @@ async def measure(sizes: list[int]) -> dict[str, Any]:
             where = platform.addresses
             client = await Client.connect(where.temporal_address, data_converter=pydantic_data_converter)
             async with await Counting.connect(where.supabase_url, where.supabase_service_key) as database:
-                steps = [Metering(SupabaseUsage(database)).meter]
+                meters, plans = SupabaseUsage(database), parse(PLANS, folder="")
+                steps: list[Callable[..., Any]] = [
+                    Metering(meters).meter,
+                    Expiry(meters, database.sharing(SupabaseFreezes), TemporalDesk(client, QUEUE), plans).expire,
+                ]
                 async with compose(client, steps, task_queue=QUEUE):
                     for instances in sizes:
                         now = datetime.now(UTC)

@@ -20,7 +20,7 @@ from ..model.messages import Choice, Decided, OperationRecord, OperationResult, 
 from ..model.ports import InstancePage, OperationPage
 from ..model.preview import Adoption
 from ..model.reports import Recorded, UsageReport
-from ..model.usage_ports import Figure, UsagePage
+from ..model.usage_ports import Figure, Metered, UsagePage
 from .api import Innkeeper
 from .delivery import OnConflict
 from .handle import OperationDescription, OperationHandle
@@ -47,6 +47,7 @@ __all__ = [
     "Instance",
     "InstancePage",
     "Kind",
+    "Metered",
     "MissingExtra",
     "OnConflict",
     "OperationDescription",

@@ -102,7 +102,9 @@ class SyncInnkeeper(Twin[Innkeeper]):
     operations = blocking(Innkeeper.operations)
 
     record_usage = blocking(Innkeeper.record_usage)
+    record_activity = blocking(Innkeeper.record_activity)
     record_usage_batch = blocking(Innkeeper.record_usage_batch)
+    meter = blocking(Innkeeper.meter)
     usage = blocking(Innkeeper.usage)
     usage_all = iterating(Innkeeper.usage_all)
     findings = blocking(Innkeeper.findings)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import WorkflowIDConflictPolicy
+
 from ..model import names
-from ..model.errors import BadInput
+from ..model.errors import BadInput, Unreachable
+from ..model.messages import METERING_WORKFLOW
 from ..model.ports import Page
 from ..model.reports import MOST_REPORTS, Recorded, UsageReport
-from ..model.usage_ports import Figure, Usage, UsagePage
+from ..model.usage_ports import Figure, Hours, Metered, Usage, UsagePage
+from . import connection
 from .rows import RowsSource
+
+PATIENCE = timedelta(minutes=10)
+"""How long a metering that is asked for may take, a worker's absence included."""
 
 
 class UsageClient:
     """Reports what the product itself counts, and reads what was used."""
 
-    def __init__(self, rows: RowsSource) -> None:
-        self._rows = rows
+    _rows: RowsSource
+    _client: Client
+    _task_queue: str
 
     async def record_usage(
         self, name: str, metric: str, quantity: Decimal | float | str, *, key: str, at: datetime | None = None
@@ -44,6 +53,17 @@ class UsageClient:
         report = UsageReport.of(name, metric, quantity, key=key, at=at)
         return (await self.record_usage_batch([report])).recorded == 1
 
+    async def record_activity(self, name: str, *, at: datetime | None = None) -> bool:
+        """Report that somebody uses an instance, so that its plan's `idle_stop_after` begins anew (extra `rows`).
+
+        Counts once a minute however often it is said, as the metric `activity`; what else is reported says the same.
+        False where the minute had been counted. Raises as `record_usage` does.
+        """
+        moment = (at or datetime.now(UTC)).astimezone(UTC).replace(second=0, microsecond=0)
+        instance = names.normalise(name)
+        key = f"activity/{instance}/{moment:%Y-%m-%dT%H:%M}"
+        return await self.record_usage(instance, "activity", 1, key=key, at=moment)
+
     async def record_usage_batch(self, reports: Iterable[UsageReport]) -> Recorded:
         """Write up to 1,000 reports (`UsageReport.of`) at once, or none of them. Raises as `record_usage` does."""
         told = list(reports)
@@ -52,6 +72,40 @@ class UsageClient:
             raise BadInput("reports", f"{len(told):,} reports", "are too many for one call", fix=fix)
         usage = await self._rows.open_usage()
         return await usage.record_usage(told) if told else Recorded(recorded=0, known=0)
+
+    async def meter(self, *, since: datetime | None = None, until: datetime | None = None) -> Metered:
+        """Have the workers meter now, and wait for the end: all that happened since they last did.
+
+        With `since` and `until` they meter those past hours again, which gives the same and mends what was spoilt.
+
+        Raises:
+            BadInput: one of them is given without the other.
+            Unreachable: Temporal, the workers or the database do not answer.
+        """
+        if (since is None) is not (until is None):
+            raise BadInput("until" if since else "since", None, "is missing", fix="give both, or none")
+        again = [Hours(since=since, until=until)] if since and until else []
+        with connection.temporal_errors(self._client):
+            handle = await self._client.start_workflow(
+                METERING_WORKFLOW,
+                args=again,
+                id="/".join(["metering", *(f"{hours.since.isoformat()}/{hours.until.isoformat()}" for hours in again)]),
+                task_queue=self._task_queue,
+                result_type=Metered,
+                execution_timeout=PATIENCE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=connection.ANSWER_WITHIN,
+            )
+            try:
+                told: Metered = await handle.result()
+            except WorkflowFailureError as error:
+                why = error.cause.__cause__ or error.cause
+                raise Unreachable(
+                    f"nobody could meter within {PATIENCE.total_seconds():g} s: {why}",
+                    code="NotMetered",
+                    fix=f"see that a worker runs, and why it failed: workflow {handle.id} in Temporal's UI",
+                ) from None
+        return told
 
     async def usage(
         self,

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from innkeeper.model.instance import Status
+from innkeeper.model.instance import Instance, Status
 from innkeeper.model.ports import Page
 from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.usage import HOUR, METRICS, InstanceEvent, Run, hour_of
-from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, MeterPage, Usage, UsagePage
+from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, MeterPage, Running, RunningPage, Usage, UsagePage
 
 from .memory_database import MemoryDatabase
 from .usage_pages import Place, cut, place, place_of, refused
@@ -152,6 +152,38 @@ class MemoryUsage:
                 quantity=quantity,
                 final=purged or window + length <= metered,
             )
+
+    async def running(self, plans: Sequence[str], after: str | None) -> RunningPage:
+        """The instances of these plans that run."""
+        async with self._database.faults.around("db.running"):
+            rows = [row for _, row in sorted(self._database.rows.items()) if row.status is Status.RUNNING]
+            found = [row for row in rows if row.plan in plans and (after is None or row.name > after)]
+            items = [each for row in found[: self._page] for each in self._running(row)]
+            return RunningPage(items=items, next=items[-1].instance if len(found) > self._page else None)
+
+    def _running(self, row: Instance) -> list[Running]:
+        """Since when an instance runs; nothing where no event tells."""
+        settled = sorted((e for e in self._events(row.name) if e.status.settled), key=lambda e: (e.at, e.seq))
+        own = [
+            e.at for e in settled if e.status is Status.RUNNING and e.tenant == row.tenant and e.at >= row.created_at
+        ]
+        stopped = max((e.at for e in settled if e.status is not Status.RUNNING), default=None)
+        runs = [e.at for e in settled if e.status is Status.RUNNING and (stopped is None or e.at > stopped)]
+        if not own or not runs:
+            return []
+        active = [each.at for each in self.records.values() if each.instance == row.name and each.quantity and each.at]
+        return [
+            Running(
+                instance=row.name,
+                tenant=row.tenant,
+                plan=row.plan,
+                generation=row.generation,
+                now=self._database.now(),
+                first_ran=min(own),
+                runs_since=min(runs),
+                active_at=max(active, default=None),
+            )
+        ]
 
     def _due(self, name: str) -> Meter | None:
         until, seen = self.metered.get(name, (None, 0))

@@ -8,10 +8,13 @@ from innkeeper.model.messages import Message
 from innkeeper.model.ports import Page
 from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.usage import Run
-from innkeeper.model.usage_ports import Hours, Meter, Metered, MeterPage, Usage, UsagePage
+from innkeeper.model.usage_ports import Hours, Meter, Metered, MeterPage, RunningPage, Usage, UsagePage
 
 from .database import SupabaseRows
 from .usage_pages import cut, place_of, refused
+
+RUNNING_PAGE = 500
+"""Instances of one answer."""
 
 
 class _Answer(Message):
@@ -80,4 +83,15 @@ class SupabaseUsage:
             "innkeeper_meter",
             meters=[each.model_dump(mode="json", exclude={"events"}) for each in meters],
             runs=[each.model_dump(mode="json") for each in runs],
+        )
+
+    async def running(self, plans: Sequence[str], after: str | None) -> RunningPage:
+        """The instances of these plans that run.
+
+        Raises:
+            Unreachable: no answer.
+            Forbidden: the key does not have a worker's rights.
+        """
+        return await self._rows.call(
+            RunningPage, "innkeeper_running", plans=list(plans), after=after, most=RUNNING_PAGE
         )

@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -215,6 +216,20 @@ PlanSecret = Annotated[
 ]
 
 
+def _duration(value: object) -> timedelta:
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", str(value))
+    length = timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else timedelta()
+    if not length:
+        raise ValueError("it is no duration such as 90s, 30m, 12h or 14d")
+    return length
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""Written as a whole number of seconds, minutes, hours or days, e.g. ``14d``."""
+
+
 class Rates(_Part):
     """How much of a reported metric a tenant may use."""
 
@@ -267,6 +282,10 @@ class Plan(_Part):
     ignore_drift: list[Annotated[str, AfterValidator(_names_findings)]] = Field(default_factory=list)
     """Findings that are none for this plan: kind and object with wildcards, e.g. ``replicas-changed Deployment *``."""
     limits: Limits | None = None
+    stop_after: Duration | None = None
+    """A trial: an instance that first ran so long ago is stopped, e.g. ``14d``."""
+    idle_stop_after: Duration | None = None
+    """An instance that runs, and of which nothing was reported for so long, is stopped, e.g. ``2h``."""
     description: str = ""
 
     @model_validator(mode="after")

@@ -20,6 +20,8 @@ SWEEP_PREFIX = "sweep-"
 """Of the request ids of repairs that a sweep asks for: nobody else's, or a lost operation could never be repaired."""
 DRIFT_PREFIX = "drift-"
 """Of the request ids of repairs that a plan's policy on drift asks for."""
+EXPIRY_PREFIX = "expiry-"
+"""Of the request ids of stops that a plan's `stop_after` or `idle_stop_after` asks for, likewise."""
 HANDOVER_PREFIX = "handover/"
 RECONCILE_PREFIX = "reconcile/"
 
@@ -94,12 +96,16 @@ def check_key(key: str) -> str:
 
 
 def check_new_request_id(request_id: str) -> str:
-    """The id of a request that a caller makes: one that passes `check_request_id`, and neither the sweep's nor drift's.
+    """The id of a request that a caller makes: one that passes `check_request_id` and is not Innkeeper's own.
 
     Raises:
         BadInput: it cannot be.
     """
-    for prefix, whose in ((SWEEP_PREFIX, "the sweep's"), (DRIFT_PREFIX, "kept for drift")):
+    for prefix, whose in (
+        (SWEEP_PREFIX, "the sweep's"),
+        (DRIFT_PREFIX, "kept for drift"),
+        (EXPIRY_PREFIX, "the metering's"),
+    ):
         if request_id.startswith(prefix):
             raise BadInput("request_id", request_id, f"is {whose}", fix=f"use one that does not begin with {prefix!r}")
     return check_request_id(request_id)

@@ -51,6 +51,8 @@ class Metered(Message):
     """Hours whose figures are new or other than before."""
     corrections: int = 0
     """Figures that changed of hours that had been metered to their end; each left a trace."""
+    stops: int = 0
+    """Stops that plans wanted, of trials that are over and of idle instances."""
 
     def plus(self, other: Metered) -> Metered:
         """Both together."""
@@ -58,6 +60,7 @@ class Metered(Message):
             instances=self.instances + other.instances,
             windows=self.windows + other.windows,
             corrections=self.corrections + other.corrections,
+            stops=self.stops + other.stops,
         )
 
 
@@ -117,6 +120,31 @@ class UsageRows(Protocol):
         ...
 
 
+class Running(Message):
+    """An instance that runs, and since when: what trials and idle times are counted from."""
+
+    instance: str
+    tenant: str
+    plan: str
+    generation: int
+    now: datetime
+    """By the database's clock."""
+    first_ran: datetime
+    """When it first ran as this tenant's."""
+    runs_since: datetime
+    """When it began to run after it last did not."""
+    active_at: datetime | None = None
+    """The latest time of which anything was reported, None where nothing ever was."""
+
+
+class RunningPage(Message):
+    """Running instances of some plans, by name."""
+
+    items: list[Running]
+    next: str | None = None
+    """Give it as `after` to go on; None at the end."""
+
+
 class Meters(Protocol):
     """What the metering reads and writes."""
 
@@ -133,4 +161,8 @@ class Meters(Protocol):
 
         Who comes late, with less than was known by then, writes nothing.
         """
+        ...
+
+    async def running(self, plans: Sequence[str], after: str | None) -> RunningPage:
+        """The instances of these plans that run and have no operation, by name."""
         ...

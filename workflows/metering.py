@@ -7,7 +7,9 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from ..activities.expiry import Expiry
     from ..activities.metering import Metering as Steps
+    from ..model.expiry import ExpiryPage
     from ..model.messages import METERING_WORKFLOW
     from ..model.metering import MeteringPage
     from ..model.usage_ports import Hours, Metered
@@ -22,13 +24,16 @@ PATIENCE = timedelta(minutes=10)
 next one goes on from there."""
 
 
+EXPIRES = "expires"
+
+
 @workflow.defn(name=METERING_WORKFLOW)
 class Metering:
     """Meters all instances from where they were last metered, however long ago that is, page by page."""
 
     @workflow.run
     async def run(self, again: Hours | None = None) -> Metered:
-        """Meter what happened since; with `again` those hours once more. Tells how much was written."""
+        """Meter what happened since, then stop what plans want stopped; with `again` meter those hours once more."""
         page, told = MeteringPage(again=again), Metered()
         while True:
             found = await workflow.execute_activity_method(
@@ -42,5 +47,26 @@ class Metering:
             )
             told = told.plus(found.metered)
             if found.next is None:
-                return told
+                break
             page = page.model_copy(update={"after": found.next})
+        if again is None and workflow.patched(EXPIRES):
+            told = told.plus(Metered(stops=await self._expire()))
+        return told
+
+    async def _expire(self) -> int:
+        """Ask for the stops that plans want; how many."""
+        page, asked = ExpiryPage(), 0
+        while True:
+            expired = await workflow.execute_activity_method(
+                Expiry.expire,
+                page,
+                start_to_close_timeout=ATTEMPT,
+                schedule_to_close_timeout=PATIENCE,
+                heartbeat_timeout=calls.HEARTBEAT,
+                retry_policy=calls.RETRY,
+                summary="trials that are over, and idle instances",
+            )
+            asked += expired.asked
+            if expired.next is None:
+                return asked
+            page = ExpiryPage(after=expired.next)

@@ -35,6 +35,13 @@ async def test_a_report_counts_once_however_often_it_is_made(innkeeper: Innkeepe
     assert figure.window_start == AT.replace(minute=0)
 
 
+async def test_activity_counts_once_a_minute(innkeeper: Innkeeper) -> None:
+    moments = [AT, AT + timedelta(seconds=59), AT + timedelta(seconds=60)]
+    assert [await innkeeper.record_activity("Acme", at=moment) for moment in moments] == [True, False, True]
+    assert await innkeeper.record_activity("acme")
+    assert [figure.metric async for figure in innkeeper.usage_all("acme", until=AT)] == ["activity"]
+
+
 async def test_a_batch_is_written_whole_or_not_at_all(innkeeper: Innkeeper) -> None:
     reports = [UsageReport.of("acme", "messages", number, key=f"m/{number}", at=AT) for number in range(10)]
     assert await innkeeper.record_usage_batch(reports[:4]) == Recorded(recorded=4, known=0)

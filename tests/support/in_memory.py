@@ -110,6 +110,8 @@ CATALOG = {
         "insisting": INSISTING,
         "insisting-careful": {**INSISTING, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
         "broken": {"chart": {"path": "broken"}},
+        "trial": {"chart": {"path": "room"}, "stop_after": "1h"},
+        "sleepy": {"chart": {"path": "room"}, "idle_stop_after": "10m"},
         "limited": {
             "chart": {"path": "room"},
             "limits": {"instances": 2, "storage": "2Gi", "reported": {"calls": {"month": 10}}},
@@ -204,7 +206,7 @@ class World:
         self.usage = MemoryUsage(self.database)
         self.findings = MemoryFindings(self.database)
         self.freezes = MemoryFreezes(self.database)
-        self.innkeeper = Innkeeper(self.client, self.database, findings=self.findings, freezes=self.freezes)
+        self.innkeeper = Innkeeper(self.client, self.database, self.usage, self.findings, freezes=self.freezes)
 
     def steps(self, helm: Helm | None = None, *, charts: str = "") -> list[Callable[..., Any]]:
         """Every activity over this world, or with another Helm that finds its charts in a folder."""

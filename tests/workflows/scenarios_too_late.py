@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 from asking import ask
 
 from innkeeper.client import OperationHandle
-from innkeeper.model.instance import Kind
+from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import METERING_WORKFLOW, TASK_QUEUE
 
 from .conftest import World
-from .scenarios import lost, over, provision, scenario, stop_done
+from .scenarios import LONG_AGO, lost, over, provision, scenario, stop_done
 from .scenarios_adopting import SCENARIOS
 
 __all__ = ["SCENARIOS"]
@@ -70,4 +70,14 @@ async def stopped_upgrade_after_a_lost_start(world: World, name: str) -> str:
 async def metering_of_a_page(world: World, name: str) -> str:
     await over(await provision(world, name))
     await world.client.execute_workflow(METERING_WORKFLOW, id=name, task_queue=TASK_QUEUE)
+    return name
+
+
+@scenario
+async def metering_that_stops_what_is_idle(world: World, name: str) -> str:
+    await over(await provision(world, name, "trial"))
+    world.database.events[:] = [each.model_copy(update={"at": LONG_AGO}) for each in world.database.events]
+    world.database.rows[name] = world.database.rows[name].model_copy(update={"created_at": LONG_AGO})
+    await world.client.execute_workflow(METERING_WORKFLOW, id=name, task_queue=TASK_QUEUE)
+    await world.status_is(name, Status.STOPPED)
     return name

@@ -12,9 +12,13 @@ from asking import ask
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
+from innkeeper.activities.expiry import Expiry
 from innkeeper.activities.metering import Metering
+from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.memory_database import MemoryDatabase
+from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.gateways.memory_usage import MemoryUsage
+from innkeeper.model import catalog
 from innkeeper.model.errors import ReleaseFailed, Unreachable
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import METERING_WORKFLOW, TASK_QUEUE
@@ -26,6 +30,7 @@ from innkeeper.worker import compose
 
 from .conftest import World
 
+PLANS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}}}}, folder="")
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -53,7 +58,8 @@ def filled(instances: int, *, until: datetime, page: int = 500) -> MemoryUsage:
 
 async def meter(environment: WorkflowEnvironment, usage: MemoryUsage, again: Hours | None = None) -> Metered:
     queue = f"metering-{uuid.uuid4().hex}"
-    async with compose(environment.client, [Metering(usage).meter], task_queue=queue):
+    expiry = Expiry(usage, MemoryFreezes(usage._database), TemporalDesk(environment.client, queue), PLANS)
+    async with compose(environment.client, [Metering(usage).meter, expiry.expire], task_queue=queue):
         told: Metered = await environment.client.execute_workflow(
             METERING_WORKFLOW,
             args=[] if again is None else [again],
