@@ -63,6 +63,7 @@ class Demo:
         self._say("Purge all")
         await self._each(Kind.UNINSTALL, ["acme"])
         await self._each(Kind.PURGE, list(INSTANCES))
+        await self._usage()
         return await proof.demand_nothing_left(self.cluster, self.rows, list(INSTANCES))
 
     async def _sign_up(self, email: str) -> proof.Tenant:
@@ -130,6 +131,17 @@ class Demo:
         for name, uid in after.items():
             self.console.print(f"  volume {name} is still {uid}", highlight=False)
 
+    async def _usage(self) -> None:
+        self._say("What they used up to now: seconds running; cores, GiB of memory and GiB of volumes, times seconds")
+        await self.innkeeper.meter()
+        figures = [figure async for figure in self.innkeeper.usage_all()]
+        used = proof.demand_used(figures, INSTANCES, self.operations)
+        rows(
+            self.console,
+            ("instance", "plan", "running", "cores", "memory", "volumes", "operations"),
+            ((name, plan, *told) for (name, plan), told in sorted(used.items())),
+        )
+
     async def _each(self, kind: Kind, names: list[str]) -> None:
         ask: Ask = getattr(self.innkeeper, kind.value)
         await self._follow(kind.value, dict.fromkeys(names, ask))
@@ -158,8 +170,13 @@ async def _connected(console: Console, addresses: Addresses) -> AsyncIterator[De
     cluster = await KubernetesCluster.connect(addresses.kubeconfig, addresses.context)
     try:
         async with rows_gateway:
-            innkeeper = await Innkeeper.connect(addresses.temporal_address)
-            yield Demo(console, addresses, innkeeper, cluster, rows_gateway)
+            innkeeper = await Innkeeper.connect(
+                addresses.temporal_address,
+                supabase_url=addresses.supabase_url,
+                supabase_key=addresses.supabase_service_key,
+            )
+            async with innkeeper:
+                yield Demo(console, addresses, innkeeper, cluster, rows_gateway)
     finally:
         await cluster.close()
 

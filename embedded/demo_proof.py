@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import aiohttp
@@ -12,6 +14,10 @@ from ..model import marks, names
 from ..model.instance import Instance, Status
 from ..model.ports import Cluster, Manifest, Page, Rows
 from ..model.release import State, revisions_of, storage_labels
+from ..model.usage_ports import Figure
+
+USED = ("running_seconds", "cpu_seconds", "memory_gib_seconds", "storage_gib_seconds", "operations")
+"""The metrics that every instance of the demo has used."""
 
 
 class Tenant(NamedTuple):
@@ -112,6 +118,29 @@ async def demand_nothing_left(cluster: Cluster, rows: Rows, instances: Sequence[
         )
     ended = (await rows.operations(Page(limit=1000))).items
     return {"instances purged": len(page.items), "operations recorded": len(ended), "objects left": 0}
+
+
+def demand_used(
+    figures: Iterable[Figure], instances: Iterable[str], operations: int
+) -> dict[tuple[str, str], list[str]]:
+    """What each instance and plan used of `USED`, rounded for people.
+
+    Raises:
+        Wrong: an instance is said to have used nothing of one, or another number of operations than there were.
+    """
+    found: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for figure in figures:
+        found[figure.instance, figure.plan][figure.metric] += figure.quantity
+    nothing = [
+        f"{instance} {metric}"
+        for instance in instances
+        for metric in USED
+        if not sum(used.get(metric, 0) for (name, _), used in found.items() if name == instance)
+    ]
+    counted = sum(used.get("operations", 0) for used in found.values())
+    if nothing or counted != operations:
+        raise Wrong(f"usage: nothing of {nothing}, {counted} operations of {operations}")
+    return {who: [f"{used.get(metric, 0):.1f}".removesuffix(".0") for metric in USED] for who, used in found.items()}
 
 
 def _ready(pod: Manifest) -> bool:

@@ -30,4 +30,6 @@ async def test_the_demo_takes_four_instances_from_nothing_to_gone_and_proves_it(
     assert re.fullmatch(rf"demo: ok \({counted}\) in \d+\.\d s", told.splitlines()[-1])
     for name in ("acme", "globex", "initech", "hooli"):
         assert f"https://{name}.rooms.example" in told
+    usage = told.partition("What they used")[2]
+    assert len(re.findall(r"^ +(acme|globex|initech|hooli) +(starter|team)( +[\d.]+){5} *$", usage, re.MULTILINE)) == 4
     assert await asyncio.to_thread(os.listdir, tmp_path) == [], "nothing is left where it was run"

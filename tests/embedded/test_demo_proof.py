@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
 from desk import Desk
@@ -17,6 +19,7 @@ from innkeeper.model import marks
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import StepEvent, StepState
 from innkeeper.model.ports import Manifest
+from innkeeper.model.usage_ports import Figure
 
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -49,6 +52,21 @@ async def test_a_row_that_says_stopped_is_not_believed_where_a_pod_is_left() -> 
     await cluster.create(acme("Pod", spec={"containers": [{"name": "web", "image": "web:1"}]}))
     with pytest.raises(proof.Wrong, match="acme: row stopped, 1 pods"):
         await proof.demand_stopped(cluster, desk.database, "acme")
+
+
+def figure(metric: str, quantity: int, instance: str = "acme") -> Figure:
+    told: dict[str, Any] = {"tenant": "t1", "plan": "starter", "metric": metric, "final": False}
+    return Figure(instance=instance, window_start=BEGAN, window_end=BEGAN, quantity=Decimal(quantity), **told)
+
+
+def test_usage_is_believed_only_where_every_instance_used_something_and_each_operation_counts() -> None:
+    figures = [figure(metric, 3) for metric in proof.USED]
+    told = [*figures, figure("failures", 1), figure("cpu_seconds", 1)]
+    assert proof.demand_used(told, ["acme"], 3) == {("acme", "starter"): ["3", "4", "3", "3", "3"]}
+    with pytest.raises(proof.Wrong, match="3 operations of 4"):
+        proof.demand_used(figures, ["acme"], 4)
+    with pytest.raises(proof.Wrong, match=r"nothing of \['globex running_seconds', 'globex cpu_seconds'"):
+        proof.demand_used(figures, ["acme", "globex"], 3)
 
 
 async def test_a_namespace_a_volume_and_a_row_that_is_alive_are_things_left() -> None:
