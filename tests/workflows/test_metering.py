@@ -19,9 +19,9 @@ from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.gateways.memory_usage import MemoryUsage
 from innkeeper.model import catalog
-from innkeeper.model.errors import ReleaseFailed, Unreachable
+from innkeeper.model.errors import BadInput, ReleaseFailed, Unreachable
 from innkeeper.model.instance import Instance, Kind, Status
-from innkeeper.model.messages import METERING_WORKFLOW, TASK_QUEUE
+from innkeeper.model.messages import METERING_WORKFLOW
 from innkeeper.model.ports import Page
 from innkeeper.model.sizes import Sizes
 from innkeeper.model.usage import HOUR, InstanceEvent
@@ -121,9 +121,7 @@ async def test_what_was_written_before_a_failure_stands_and_the_next_metering_go
 
 async def metered(world: World, name: str) -> dict[str, Decimal]:
     """What the instance used in this hour and the one before, by metric."""
-    await world.client.execute_workflow(
-        METERING_WORKFLOW, id=f"metering-{uuid.uuid4().hex}", task_queue=TASK_QUEUE, result_type=Metered
-    )
+    await world.innkeeper.meter()
     found: dict[str, Decimal] = {}
     for each in (await world.usage.usage(Usage(instance=name), Page(limit=1000))).items:
         found[each.metric] = found.get(each.metric, Decimal(0)) + each.quantity
@@ -169,3 +167,18 @@ async def test_an_operation_that_fails_is_counted_as_one_that_did(world: World) 
     with pytest.raises(Exception, match="chart says no"):
         await handle.result()
     assert await metered(world, "failing") == {"operations": 1, "failures": 1}
+
+
+async def test_a_backend_has_the_workers_meter_when_it_wants(world: World) -> None:
+    await world.provisioned("asked")
+    first = await world.innkeeper.meter()
+    assert first.instances >= 1
+    now = datetime.now(UTC)
+    again = await world.innkeeper.meter(since=now - 2 * HOUR, until=now)
+    assert (again.instances, again.corrections) == (first.instances, 0)
+    for since, until in ((now, None), (None, now)):
+        with pytest.raises(BadInput, match="None is missing"):
+            await world.innkeeper.meter(since=since, until=until)
+    world.faults.fail("db.metering_page", Unreachable("the database is down"), times=None)
+    with pytest.raises(Unreachable, match=r"nobody could meter within 600 s: .*the database is down"):
+        await world.innkeeper.meter()
