@@ -159,7 +159,7 @@ class MemoryUsage:
             rows = [row for _, row in sorted(self._database.rows.items()) if row.status is Status.RUNNING]
             found = [row for row in rows if row.plan in plans and (after is None or row.name > after)]
             items = [each for row in found[: self._page] for each in self._running(row)]
-            return RunningPage(items=items, next=items[-1].instance if len(found) > self._page else None)
+            return RunningPage(items=items, next=found[self._page - 1].name if len(found) > self._page else None)
 
     def _running(self, row: Instance) -> list[Running]:
         """Since when an instance runs; nothing where no event tells."""

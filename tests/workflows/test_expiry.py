@@ -114,3 +114,14 @@ async def test_past_hours_that_are_metered_again_stop_nothing(world: World) -> N
     now = datetime.now().astimezone()
     assert (await metering(world, Hours(since=now - timedelta(hours=5), until=now))).stops == 0
     assert (await world.row("past")).status is Status.RUNNING
+
+
+async def test_more_instances_than_a_page_holds_are_all_stopped(world: World) -> None:
+    world.usage._page = 2
+    names = [f"page-{number}" for number in range(5)]
+    for name in names:
+        await provisioned(world, name, "trial")
+        aged(world, name, timedelta(hours=2))
+    assert (await metering(world)).stops == 5
+    for name in names:
+        await stopped(world, name)
