@@ -21,8 +21,8 @@ SEED := $(or $(SEED),$(shell date +%s))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test properties mutation histories bench bench-usage recovery outages chaos check format check-format lint \
-    types imports venv lock clean
+.PHONY: help demo up down test properties mutation histories bench bench-usage bench-reconcile recovery outages chaos \
+    check format check-format lint types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ histories: $(READY) ## store the histories of operations that tests/histories do
 
 bench: $(READY) ## what one, 10 and 100 instances cost at once, beside bare Helm; ARGS=--help says how to choose
 	@$(BIN)/python -m innkeeper.benchmarks.fleet $(ARGS)
+
+bench-reconcile: $(READY) ## what a look for drift costs: seconds, API and database calls; ARGS='--instances 100 1000'
+	@$(BIN)/python benchmarks/reconcile.py $(ARGS)
 
 bench-usage: $(READY) ## what metering costs: seconds and database calls; ARGS='--instances 100 1000'
 	@$(BIN)/python benchmarks/usage.py $(ARGS)

@@ -19,9 +19,10 @@ from rich.console import Console
 from ..client import Innkeeper, OperationHandle
 from ..gateways.database import SupabaseRows
 from ..gateways.kubernetes import KubernetesCluster
+from ..model.drift_kinds import What
 from ..model.errors import InnkeeperError
 from ..model.instance import Kind
-from ..model.ports import Rows
+from ..model.ports import Ref, Rows
 from . import demo_proof as proof
 from .demo_board import Board, rows
 from .errors import PlatformError
@@ -33,6 +34,9 @@ INSTANCES = {"acme": ("starter", 0), "globex": ("team", 0), "initech": ("starter
 
 CATALOG = Path(__file__).parents[1] / "catalog.yaml"
 """The plans that the demo knows: those that are shipped, wherever it is run."""
+
+SETTLING = 30
+"""Looks for drift, a second apart, until what was deleted last is gone."""
 
 Ask = Callable[..., Awaitable[OperationHandle]]
 
@@ -59,12 +63,16 @@ class Demo:
         await self._provision_four(tenants)
         await self._show(tenants)
         await self._stop_start_restart()
+        await self._change_one_by_hand()
         await self._uninstall_and_come_back(tenants)
         self._say("Purge all")
         await self._each(Kind.UNINSTALL, ["acme"])
         await self._each(Kind.PURGE, list(INSTANCES))
         await self._usage()
-        return await proof.demand_nothing_left(self.cluster, self.rows, list(INSTANCES))
+        counted = await proof.demand_nothing_left(self.cluster, self.rows, list(INSTANCES))
+        self._say("Look for drift once more")
+        await self._demand_no_drift()
+        return counted
 
     async def _sign_up(self, email: str) -> proof.Tenant:
         return await proof.sign_up(self.addresses.supabase_url, self.addresses.supabase_anon_key, email)
@@ -111,6 +119,35 @@ class Demo:
         await proof.demand_running(self.cluster, self.rows, "globex")
         if before & {pod["metadata"]["uid"] for pod in await proof.pods(self.cluster, "globex")}:
             raise proof.Wrong("globex: a pod outlived the restart")
+
+    async def _change_one_by_hand(self) -> None:
+        self._say("Scale one by hand: it is found, explained and repaired")
+        web = Ref("apps/v1", "Deployment", "globex-web", "inn-globex")
+        await self.cluster.patch(web, {"spec": {"replicas": 5}})
+        await self.innkeeper.reconcile()
+        told = await self.innkeeper.explain("globex")
+        if [each.what for each in told.findings] != [What.REPLICAS_CHANGED] or told.to_do != [told.findings[0].mend]:
+            raise proof.Wrong(f"globex: found {told.findings}, to do {told.to_do}")
+        for each in told.findings:
+            self._tell(f"{each.object}: {each.what.meaning}")
+            self._tell(f"  - {each.wanted}")
+            self._tell(f"  + {each.found}")
+            self._tell(f"  what to do: {each.mend}")
+        await self._each(Kind.REPAIR, ["globex"])
+        await proof.demand_running(self.cluster, self.rows, "globex")
+        await self._demand_no_drift()
+
+    async def _demand_no_drift(self) -> None:
+        """Pass only if a look just now finds nothing; what is on its way out is given a moment."""
+        found = await self.innkeeper.reconcile()
+        for _ in range(SETTLING):
+            if not found.found and not found.busy:
+                break
+            await asyncio.sleep(1)
+            found = await self.innkeeper.reconcile()
+        else:
+            raise proof.Wrong(f"drift: {found.named}, {found.busy} at work")
+        self._tell(f"no drift: {found.looked_at} instances looked at")
 
     async def _uninstall_and_come_back(self, tenants: list[proof.Tenant]) -> None:
         self._say("Uninstall all, then provision one again: its volume is the same")
@@ -159,6 +196,9 @@ class Demo:
 
             await asyncio.gather(*(follow(name, ask) for name, ask in asks.items()))
         self.operations += len(asks)
+
+    def _tell(self, words: str) -> None:
+        self.console.print(f"  {words}", highlight=False, markup=False)
 
     def _say(self, words: str) -> None:
         self.console.print(f"\n{words}", style="bold", highlight=False)

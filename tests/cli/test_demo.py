@@ -26,8 +26,11 @@ async def test_the_demo_takes_four_instances_from_nothing_to_gone_and_proves_it(
             child.terminate()
     told = out.decode()
     assert (child.returncode, err.decode()) == (0, ""), told
-    counted = "17 operations, 4 instances purged, 17 operations recorded, 0 objects left"
+    counted = "18 operations, 4 instances purged, 18 operations recorded, 0 objects left"
     assert re.fullmatch(rf"demo: ok \({counted}\) in \d+\.\d s", told.splitlines()[-1])
+    drift = ["    - replicas: 3", "    + replicas: 5", "    what to do: innkeeper repair globex"]
+    assert [line for line in told.splitlines() if line in drift] == drift
+    assert told.count("  no drift: 4 instances looked at\n") == 2, "after the repair, and at the end"
     for name in ("acme", "globex", "initech", "hooli"):
         assert f"https://{name}.rooms.example" in told
     usage = told.partition("What they used")[2]
