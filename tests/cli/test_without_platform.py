@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -64,20 +63,6 @@ def test_help_loads_nothing_heavy() -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(told.stdout.rpartition("\n\n")[2].split())
     assert loaded & {"temporalio", "pydantic", "supabase", "kubernetes", "aiohttp", "yaml"} == set()
-
-
-def test_help_takes_half_a_second_at_most() -> None:
-    def spent() -> float:
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return used.ru_utime + used.ru_stime
-
-    def once() -> float:
-        before = spent()
-        assert run("--help").code == 0
-        return spent() - before
-
-    # A processor's seconds, since a machine that does other things has longer ones.
-    assert min(once() for _ in range(3)) < 0.5
 
 
 def test_the_version_is_the_packages() -> None:

@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from innkeeper.client import OperationHandle
-from innkeeper.model.errors import BadInput
+from innkeeper.model.errors import BadInput, Refused, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import TASK_QUEUE, Outcome
 from innkeeper.worker import compose
@@ -105,3 +105,15 @@ async def test_what_was_claimed_by_a_dead_worker_is_given_back_when_it_is_refuse
     assert (ended.outcome, row.status, row.plan) == (Outcome.UNDONE, Status.RUNNING, "starter")
     assert ended.cause is not None
     assert "is in the catalog no more" in ended.cause.message
+
+
+async def test_a_refusal_is_told_although_the_rows_cannot_be_asked_for_a_claim(world: World) -> None:
+    name = "unheard-unasked"
+    await world.provisioned(name)
+    world.faults.fail(f"{name} check *", BadInput("plan", "crowded", "is in the catalog no more", fix="name another"))
+    world.faults.fail(f"{name} claimed *", Unreachable("the database is down"), times=None)
+    handle = await world.innkeeper.upgrade(name, plan="crowded")
+    with pytest.raises(Refused, match="is in the catalog no more"):
+        await handle.result()
+    row = await world.row(name)
+    assert (row.status, row.plan) == (Status.RUNNING, "starter")
