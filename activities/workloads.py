@@ -41,7 +41,7 @@ class Workloads:
         """
         revision = await self._running(work)
         wanted = objects_of(revision)
-        waiting_for = ""
+        found: health.Health = health.Ready()
         seen: Sequence[Manifest] = ()
         try:
             async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
@@ -52,15 +52,9 @@ class Workloads:
                         break
                     if isinstance(found, health.Failed):
                         raise NeverReady.of(found.cause)
-                    waiting_for = found.waiting_for
                     await watch.changed()
         except TimeoutError:
-            raise NeverReady(
-                f"not ready within {patience():g} s; still waiting for {waiting_for}",
-                code="ReadyTimeout",
-                object=f"Release {work.namespace}/{work.release}",
-                fix="look at the object named, or raise the plan's deadlines.ready",
-            ) from None
+            raise _too_late(work, found) from None
         await self._demand_open(work)
         plan = self._catalog.plans.get(work.plan)
         url = url_of(work, plan) if plan else None
@@ -204,6 +198,17 @@ class Workloads:
             return
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.unrestart_patch(manifest, work.request_id))
+
+
+def _too_late(work: Work, found: health.Health) -> NeverReady:
+    """That the deadline has come, with what was still waited for, and why where the cluster says so."""
+    what, why = (found.waiting_for, found.cause) if isinstance(found, health.Progressing) else ("the cluster", None)
+    return NeverReady(
+        f"not ready within {patience():g} s; still waiting for {what}",
+        code=why.code if why else "ReadyTimeout",
+        object=why.object if why else f"Release {work.namespace}/{work.release}",
+        fix=why.fix if why else "look at the object named, or raise the plan's deadlines.ready",
+    )
 
 
 def _still_running(objects: Sequence[Manifest], work: Work) -> list[str]:

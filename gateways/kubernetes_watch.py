@@ -101,7 +101,7 @@ class _Namespace:
     """What is shared by all watches of one namespace."""
 
     def __init__(self) -> None:
-        self.shelves = {kind.kind: _Shelf() for kind in WATCHED}
+        self.shelves = {kind: _Shelf() for kind in WATCHED}
         self.watches = 0
         self.version = 0
         self.wake = asyncio.Event()
@@ -297,7 +297,7 @@ class Hub:
         """One change from a stream."""
         namespace = self._namespaces.get(obj["metadata"].get("namespace", ""))
         if namespace is not None:
-            namespace.shelves[kind.kind].take(change, _slim(obj))
+            namespace.shelves[kind].take(change, _slim(obj))
             namespace.touch()
 
     async def position(self, kind: Watched) -> str:
@@ -313,7 +313,7 @@ class Hub:
         await _all(self._list(kind, name, namespace) for name, namespace in list(self._namespaces.items()))
 
     async def _list(self, kind: Watched, name: str, namespace: _Namespace) -> None:
-        shelf = namespace.shelves[kind.kind]
+        shelf = namespace.shelves[kind]
         shelf.lists += 1
         try:
             async with self._slots:

@@ -10,12 +10,14 @@ import re
 from typing import Any
 
 from ..model.ports import Manifest, Ref
-from .memory_store import Store, seconds
+from .memory_store import Store, seconds, timestamp
 
 FAULT = "kwok.innkeeper.dev/fault"
 READY_AFTER = "kwok.innkeeper.dev/ready-after"
 SLOW = "20s"
 NODES = ("node-1", "node-2")
+CLASSES = (None, "standard")
+"""The storage classes that there are, the default one by either name."""
 
 _FAULTY_IMAGE = re.compile(r"faults[.]innkeeper[.]dev/([a-z]+)")
 _STARTS = frozenset({"", "slow", "fail"})
@@ -32,10 +34,8 @@ class Nodes:
         """Play a pod's node, once: what a pod comes to does not change by itself, except that a slow one gets ready."""
         if pod.get("status", {}).get("phase") not in (None, "Pending") or pod.get("status", {}).get("conditions"):
             return
-        if not nodes_for(pod.get("spec", {})):
-            message = (
-                f"0/{len(NODES)} nodes are available: {len(NODES)} node(s) didn't match Pod's node affinity/selector."
-            )
+        message = self._unschedulable(pod)
+        if message:
             scheduled = condition_of("PodScheduled", met=False, reason="Unschedulable", message=message)
             self._store.set_status(pod, phase="Pending", conditions=[scheduled])
             return
@@ -51,6 +51,18 @@ class Nodes:
             states = _failing(pod, fault)
             phase = "Running" if fault == "crash" else "Pending"
             self._store.set_status(pod, phase=phase, conditions=_pod_conditions(ready=False), **states)
+
+    def _unschedulable(self, pod: Manifest) -> str:
+        """Why no node takes the pod, in the scheduler's words; empty where one does."""
+        counted = f"0/{len(NODES)} nodes are available: "
+        if not nodes_for(pod.get("spec", {})):
+            return f"{counted}{len(NODES)} node(s) didn't match Pod's node affinity/selector."
+        for volume in pod.get("spec", {}).get("volumes") or ():
+            name = volume.get("persistentVolumeClaim", {}).get("claimName")
+            claim = name and self._store.get(Ref("v1", "PersistentVolumeClaim", name, pod["metadata"]["namespace"]))
+            if claim and claim.get("spec", {}).get("storageClassName") not in CLASSES:
+                return f"{counted}pod has unbound immediate PersistentVolumeClaims."
+        return ""
 
     def _serve(self, pod: Manifest) -> None:
         """The pod's containers are ready; a Job's pod ends at once."""
@@ -71,6 +83,9 @@ class Nodes:
         meta = claim["metadata"]
         if not claim.get("status"):
             claim = self._store.set_status(claim, phase="Pending")
+            self._tell_unknown_class(claim)
+        if claim.get("spec", {}).get("storageClassName") not in CLASSES:
+            return
         used = any(
             volume.get("persistentVolumeClaim", {}).get("claimName") == meta["name"]
             for pod in self._store.select("Pod", namespace=meta["namespace"])
@@ -79,6 +94,16 @@ class Nodes:
         if claim["status"]["phase"] == "Pending" and used:
             bound = {**claim, "spec": {**claim.get("spec", {}), "volumeName": f"pvc-{meta['uid']}"}}
             self._store.set_status(self._store.change(claim, bound), phase="Bound")
+
+    def _tell_unknown_class(self, claim: Manifest) -> None:
+        meta, wanted = claim["metadata"], claim.get("spec", {}).get("storageClassName")
+        if wanted in CLASSES:
+            return
+        about = {"apiVersion": "v1", "kind": claim["kind"], "name": meta["name"], "uid": meta["uid"]}
+        message = f'storageclass.storage.k8s.io "{wanted}" not found'
+        told = {"type": "Warning", "reason": "ProvisioningFailed", "message": message, "lastTimestamp": timestamp()}
+        metadata = {"name": f"{meta['name']}.{meta['uid']}", "namespace": meta["namespace"]}
+        self._store.add({"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about, **told})
 
 
 def ended(pod: Manifest) -> bool:

@@ -5,20 +5,23 @@ differences, each because an instance is told "ready" to a customer:
 
 - a Job is awaited to its end (kstatus calls a started Job current);
 - a StatefulSet that updates on delete or by partition needs its pods ready all the same;
-- a pod that no other kstatus rule reaches fails its workload at once (`health_causes`), as does a refusal of pods.
+- a pod that no other kstatus rule reaches fails its workload at once (`health_causes`), as does a refusal of pods;
+- what may pass by itself (no node has room, a volume is not bound) is waited for, and named (`health_delays`).
 
 Only current pods count: those that the newest template made. Pods of an old ReplicaSet or revision, pods on their
-way out and pods that have ended fail nothing. Ownership is by UID, never by labels.
+way out and pods that have ended fail nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .errors import Cause
 from .health_causes import condition, explained, finished, pod_failure, refusal
+from .health_delays import UNBOUND, delay
+from .health_world import World, group_of, is_leaving, revision_of
 from .ports import Manifest, Ref
 
 
@@ -39,8 +42,10 @@ WATCHED: tuple[Watched, ...] = (
     Watched("v1", "PersistentVolumeClaim"),
     Watched("v1", "Pod"),
     Watched("v1", "Event", "reason=FailedCreate,type=Warning"),
+    Watched("v1", "Event", "involvedObject.kind=PersistentVolumeClaim"),
 )
-"""The kinds of a watch. Events, because refused pods of a StatefulSet, DaemonSet or Job are told nowhere else."""
+"""The kinds of a watch. Events, because nothing else tells of refused pods of a StatefulSet, DaemonSet or Job, and of
+why a claim is not bound."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class Progressing:
     """Not yet ready, and nothing says that it will not be."""
 
     waiting_for: str
-    """For people, e.g. ``Deployment web: 1 of 2 pods available``."""
+    """For people, e.g. ``Deployment web: 1 of 2 pods available``, and why, where the cluster says so."""
+    cause: Cause | None = None
+    """What keeps pods from coming up and may pass by itself: at the deadline, why nothing got ready."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +82,11 @@ def assess(wanted: Sequence[Ref], objects: Sequence[Manifest]) -> Health:
     Kinds that have no readiness of their own (Services, ConfigMaps, CronJobs …) are ready at once: what is wanted
     may be a whole release. A wanted reference without a namespace means the one that `objects` are of.
     """
-    world = _World.of(objects)
+    world = World.of(objects)
     waiting: list[str] = []
+    causes: list[Cause] = []
     for ref in wanted:
-        rule = _RULES.get((_group(ref.api_version), ref.kind))
+        rule = _RULES.get((group_of(ref.api_version), ref.kind))
         if rule is None:
             continue
         obj = world.find(ref)
@@ -89,11 +97,20 @@ def assess(wanted: Sequence[Ref], objects: Sequence[Manifest]) -> Health:
         if isinstance(found, Cause):
             return Failed(found)
         if found:
-            waiting.append(f"{ref.kind} {ref.name}: {found}")
+            cause = delay(obj, world)
+            causes += [cause] if cause else []
+            waiting.append(f"{ref.kind} {ref.name}: {_with_reason(ref, found, cause)}")
     if not waiting:
         return Ready()
     more = f"; and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
-    return Progressing("; ".join(waiting[:_SHOWN]) + more)
+    return Progressing("; ".join(waiting[:_SHOWN]) + more, causes[0] if causes else None)
+
+
+def _with_reason(ref: Ref, found: str, cause: Cause | None) -> str:
+    if cause is None:
+        return found
+    why = cause.message.removeprefix(f"{ref.kind} {ref.name}: ").rstrip(".")
+    return why if why.startswith(found) else f"{found}: {why}"
 
 
 def is_stopped(objects: Sequence[Manifest]) -> bool:
@@ -103,88 +120,6 @@ def is_stopped(objects: Sequence[Manifest]) -> bool:
 
 Found = Cause | str
 """What a rule finds: a cause of failure, what is waited for, or (an empty string) nothing to wait for."""
-
-
-@dataclass
-class _World:
-    objects: Sequence[Manifest]
-    named: dict[tuple[str, str, str], list[Manifest]] = field(default_factory=dict)
-    owned: dict[str, list[Manifest]] = field(default_factory=dict)
-    refusals: dict[str | None, list[Manifest]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, objects: Sequence[Manifest]) -> _World:
-        world = cls(objects)
-        for obj in objects:
-            if obj["kind"] == "Event":
-                world.refusals.setdefault(obj["involvedObject"].get("uid"), []).append(obj)
-                continue
-            key = (_group(obj["apiVersion"]), obj["kind"], obj["metadata"]["name"])
-            world.named.setdefault(key, []).append(obj)
-            for owner in obj["metadata"].get("ownerReferences") or ():
-                if owner.get("controller"):
-                    world.owned.setdefault(owner["uid"], []).append(obj)
-        return world
-
-    def find(self, ref: Ref) -> Manifest | None:
-        for obj in self.named.get((_group(ref.api_version), ref.kind, ref.name), ()):
-            if ref.namespace in (None, obj["metadata"].get("namespace")):
-                return obj
-        return None
-
-    def dependents(self, owner: Manifest, kind: str) -> list[Manifest]:
-        """What this very object controls and is not on its way out."""
-        owned = self.owned.get(owner["metadata"]["uid"], ())
-        return [obj for obj in owned if obj["kind"] == kind and not _leaving(obj)]
-
-    def claimed(self, claim: Manifest) -> bool:
-        """Whether a pod that has not ended uses the volume claim."""
-        name, namespace = claim["metadata"]["name"], claim["metadata"].get("namespace")
-        return any(
-            volume.get("persistentVolumeClaim", {}).get("claimName") == name
-            for pod in self.objects
-            if pod["kind"] == "Pod" and not finished(pod) and pod["metadata"].get("namespace") == namespace
-            for volume in pod.get("spec", {}).get("volumes") or ()
-        )
-
-    def refused(self, owner: Manifest) -> Cause | None:
-        """Why this object gets no pods, by events that are younger than what it now asks for.
-
-        Times are whole seconds: an event of the same second counts.
-        """
-        asked = _asked_at(owner)
-        for event in self.refusals.get(owner["metadata"]["uid"], ()):
-            if _seen_at(event) >= asked:
-                cause = refusal(owner, event.get("message", ""))
-                if cause is not None:
-                    return cause
-        return None
-
-
-def _group(api_version: str) -> str:
-    return api_version.rpartition("/")[0]
-
-
-def _leaving(obj: Manifest) -> bool:
-    return bool(obj["metadata"].get("deletionTimestamp"))
-
-
-def _asked_at(obj: Manifest) -> str:
-    """When somebody last wrote what the object asks for (RFC 3339, so that texts compare as times do)."""
-    meta = obj["metadata"]
-    writes = [
-        str(entry["time"])
-        for entry in meta.get("managedFields") or ()
-        if entry.get("subresource") != "status" and entry.get("time")
-    ]
-    return max(writes, default=str(meta.get("creationTimestamp", "")))
-
-
-def _seen_at(event: Manifest) -> str:
-    """When the event was last seen, cut to the second: `eventTime` and `series` have fractions."""
-    series = event.get("series") or {}
-    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
-    return max((str(time)[:19] + "Z" for time in times if time), default="")
 
 
 def _wanted_replicas(obj: Manifest) -> int:
@@ -198,7 +133,7 @@ def _count(obj: Manifest, name: str) -> int:
 
 def _unseen(obj: Manifest) -> str:
     """What holds every kind: on its way out, or its controller has not yet seen what is asked (observedGeneration)."""
-    if _leaving(obj):
+    if is_leaving(obj):
         return "is being deleted"
     generation = int(obj["metadata"].get("generation") or 0)
     if int(obj.get("status", {}).get("observedGeneration") or 0) < generation:
@@ -220,13 +155,13 @@ def _surplus(have: int, want: int) -> str:
     return f"{have - want} old pods to go" if have > want else ""
 
 
-def _deployment(obj: Manifest, world: _World) -> Found:
+def _deployment(obj: Manifest, world: World) -> Found:
     unseen = _unseen(obj)
     if unseen:
         return unseen
     # Each kind has a stream of its own: the newest ReplicaSet seen may be older than the Deployment seen.
-    newest = max(world.dependents(obj, "ReplicaSet"), key=_revision, default=None)
-    if newest is not None and _revision(newest) < _revision(obj):
+    newest = world.newest_of(obj)
+    if newest is not None and revision_of(newest) < revision_of(obj):
         return "its new ReplicaSet is not seen yet"
     want, updated = _wanted_replicas(obj), _count(obj, "updatedReplicas")
     owner = newest or obj
@@ -234,7 +169,8 @@ def _deployment(obj: Manifest, world: _World) -> Found:
     if found:
         return found
     progressing = condition(obj, "Progressing")
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
+    # Its controller goes on, and so does it once there is room: until then the delay is the better reason.
+    if progressing.get("reason") == "ProgressDeadlineExceeded" and delay(obj, world) is None:
         return explained(
             "ProgressDeadline",
             obj,
@@ -250,11 +186,6 @@ def _deployment(obj: Manifest, world: _World) -> Found:
     return lacking or ("not available" if condition(obj, "Available").get("status") == "False" else "")
 
 
-def _revision(obj: Manifest) -> int:
-    annotations = obj["metadata"].get("annotations") or {}
-    return int(annotations.get("deployment.kubernetes.io/revision", 0))
-
-
 def _replica_failure(obj: Manifest) -> Cause | None:
     failure = condition(obj, "ReplicaFailure")
     if failure.get("status") != "True" or failure.get("reason") != "FailedCreate":
@@ -262,7 +193,7 @@ def _replica_failure(obj: Manifest) -> Cause | None:
     return refusal(obj, failure.get("message", ""))
 
 
-def _replica_set(obj: Manifest, world: _World) -> Found:
+def _replica_set(obj: Manifest, world: World) -> Found:
     unseen = _unseen(obj)
     if unseen:
         return unseen
@@ -279,7 +210,7 @@ def _replica_set(obj: Manifest, world: _World) -> Found:
     )
 
 
-def _stateful_set(obj: Manifest, world: _World) -> Found:
+def _stateful_set(obj: Manifest, world: World) -> Found:
     unseen = _unseen(obj)
     if unseen:
         return unseen
@@ -308,7 +239,7 @@ def _labelled(pods: Sequence[Manifest], label: str, value: object) -> list[Manif
     return [pod for pod in pods if not value or (pod["metadata"].get("labels") or {}).get(label, value) == value]
 
 
-def _daemon_set(obj: Manifest, world: _World) -> Found:
+def _daemon_set(obj: Manifest, world: World) -> Found:
     unseen = _unseen(obj)
     if unseen:
         return unseen
@@ -331,8 +262,8 @@ def _daemon_set(obj: Manifest, world: _World) -> Found:
     )
 
 
-def _job(obj: Manifest, world: _World) -> Found:
-    if _leaving(obj):
+def _job(obj: Manifest, world: World) -> Found:
+    if is_leaving(obj):
         return "is being deleted"
     for kind in ("Failed", "FailureTarget"):
         failed = condition(obj, kind)
@@ -355,18 +286,18 @@ def _job(obj: Manifest, world: _World) -> Found:
     return found or f"{done} of {1 if completions is None else completions} pods succeeded"
 
 
-def _volume_claim(obj: Manifest, world: _World) -> Found:
-    if _leaving(obj):
+def _volume_claim(obj: Manifest, world: World) -> Found:
+    if is_leaving(obj):
         return "is being deleted"
     phase = obj.get("status", {}).get("phase")
     if phase == "Lost":
         fix = "restore the PersistentVolume that it names; its data is not elsewhere"
         return explained("VolumeLost", obj, "its volume is lost", "", fix)
     # A claim that binds with its first consumer cannot be told from others here: both wait only for a pod's sake.
-    return "" if phase == "Bound" or not world.claimed(obj) else "not bound to a volume yet"
+    return "" if phase == "Bound" or not world.claimed(obj) else UNBOUND
 
 
-def _pod(obj: Manifest, _world: _World) -> Found:
+def _pod(obj: Manifest, _world: World) -> Found:
     phase = obj.get("status", {}).get("phase")
     if phase == "Succeeded":
         return ""
@@ -379,13 +310,13 @@ def _pod(obj: Manifest, _world: _World) -> Found:
             status.get("message", ""),
             f"read its log: kubectl logs -n {meta['namespace']} {meta['name']}",
         )
-    if _leaving(obj):
+    if is_leaving(obj):
         return "is being deleted"
     ready = condition(obj, "Ready").get("status") == "True"
     return pod_failure(obj) or ("" if ready else f"not ready ({phase or 'no status yet'})")
 
 
-_RULES: dict[tuple[str, str], Callable[[Manifest, _World], Found]] = {
+_RULES: dict[tuple[str, str], Callable[[Manifest, World], Found]] = {
     ("apps", "Deployment"): _deployment,
     ("apps", "ReplicaSet"): _replica_set,
     ("apps", "StatefulSet"): _stateful_set,

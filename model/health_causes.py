@@ -1,8 +1,8 @@
 """What makes a workload fail for good, read from its pods and from what the API server refused to its controller.
 
 Kept apart from `health`, which says how far a workload has come: here are the reasons, with the words for people.
-The reasons are those of the kubelet (`pkg/kubelet/images/types.go`, `pkg/kubelet/kuberuntime`), of the scheduler
-(condition PodScheduled) and of admission (quota, Pod Security); kstatus knows only some of them.
+The reasons are those of the kubelet (`pkg/kubelet/images/types.go`, `pkg/kubelet/kuberuntime`) and of admission (quota,
+Pod Security); kstatus knows only some of them. What may pass by itself is in `health_delays`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ IMAGE_REASONS = frozenset(
 LONGEST_REASON = 600
 """Characters of the cluster's own words that go into a message."""
 
-_NOTHING_BOUND = re.compile(r"unbound immediate PersistentVolumeClaims|persistentvolumeclaim .* not found")
 _NO_ACCOUNT_YET = re.compile(r"error looking up service account|serviceaccount .* not found")
 _STOPPED_QUOTA = re.compile(r"limited: (?:\S*,)?pods=0(?!\d)")
 _QUOTA = re.compile(r"exceeded quota: ([^,\s]+)")
@@ -60,9 +59,6 @@ def pod_failure(pod: Manifest, *, crashes_count: bool = True) -> Cause | None:
 
     With `crashes_count` false a crash loop is left to the pod's controller (a Job has its backoffLimit).
     """
-    unschedulable = _unschedulable(pod)
-    if unschedulable is not None:
-        return unschedulable
     for container, waiting, status in _waiting(pod):
         reason, message = waiting.get("reason"), waiting.get("message", "")
         if reason in IMAGE_REASONS:
@@ -111,23 +107,6 @@ def refusal(obj: Manifest, message: str) -> Cause | None:
         what = "the API server refuses its pods"
         return explained("PodRefused", obj, what, message, "correct what the message names")
     return None
-
-
-def _unschedulable(pod: Manifest) -> Cause | None:
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
-        return None
-    message = scheduled.get("message", "")
-    room_is_made = bool(pod["status"].get("nominatedNodeName"))
-    if room_is_made or _NOTHING_BOUND.search(message):
-        return None
-    return explained(
-        "Unschedulable",
-        pod,
-        "no node can take it",
-        message,
-        "add nodes, or ask for less (requests, node selectors, affinity, tolerations) in the plan's values",
-    )
 
 
 def _crash_loop(pod: Manifest, container: str, status: dict[str, Any]) -> Cause:

@@ -10,6 +10,7 @@ from innkeeper.model import marks
 from innkeeper.model.errors import Forbidden, ReleaseFailed
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome, StepState
+from innkeeper.model.ports import Manifest, Ref
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,47 @@ async def test_a_failed_operation_leaves_the_address_of_what_runs(world: World) 
     world.faults.fail("cluster.patch", Forbidden("patching is forbidden"))
     await failed(await world.innkeeper.restart("address"))
     assert (await world.row("address")).url == url
+
+
+async def test_a_claim_that_was_never_bound_and_was_kept_is_named_by_the_next_provision(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
+    await failed(await world.innkeeper.provision("unbound", tenant="t1", plan="prompt"))
+    metadata = {"name": "data-unbound-db-0", "namespace": "inn-unbound"}
+    spec = {"storageClassName": "nowhere", "accessModes": ["ReadWriteOnce"]}
+    kept = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+    await world.cluster.create(kept)
+    cause = (await failed(await world.innkeeper.provision("unbound", tenant="t1", plan="prompt"))).cause
+    assert cause is not None
+    assert (cause.code, cause.object) == ("VolumeUnbound", "PersistentVolumeClaim inn-unbound/data-unbound-db-0")
+    assert "StatefulSet unbound-db: 0 of 1 pods ready: Pod unbound-db-0: waits for PersistentVolumeClaim" in str(cause)
+    assert 'storageclass.storage.k8s.io "nowhere" not found' in cause.message
+    assert "kubectl delete persistentvolumeclaim data-unbound-db-0 --namespace inn-unbound" in cause.fix
+
+
+async def send_to(world: World, name: str, selector: Manifest | None) -> None:
+    web = Ref("apps/v1", "Deployment", f"{name}-web", f"inn-{name}")
+    await world.cluster.patch(web, {"spec": {"template": {"spec": {"nodeSelector": selector}}}})
+
+
+async def test_a_pod_that_no_node_takes_ends_an_operation_at_its_deadline_by_name(world: World) -> None:
+    await (await world.innkeeper.provision("no-node", tenant="t1", plan="prompt")).result()
+    await (await world.innkeeper.stop("no-node")).result()
+    await send_to(world, "no-node", {"moon": "full"})
+    cause = (await failed(await world.innkeeper.start("no-node"))).cause
+    assert cause is not None
+    assert (cause.code, cause.object.partition("/")[0]) == ("Unschedulable", "Pod inn-no-node")
+    assert "; still waiting for Deployment no-node-web: 0 of 1 pods available: Pod no-node-web-" in cause.message
+    assert "no node can take it (0/2 nodes are available" in cause.message
+
+
+async def test_a_pod_that_no_node_takes_is_waited_for_until_there_is_one(world: World) -> None:
+    await world.provisioned("one-node-more")
+    await (await world.innkeeper.stop("one-node-more")).result()
+    await send_to(world, "one-node-more", {"moon": "full"})
+    starting = await world.innkeeper.start("one-node-more")
+    async with world.cluster.watch("inn-one-node-more") as watch:
+        while "Unschedulable" not in str(watch.objects()):
+            await watch.changed()
+    assert (await starting.describe()).outcome is Outcome.RUNNING
+    await send_to(world, "one-node-more", None)
+    assert (await starting.result()).status is Status.RUNNING

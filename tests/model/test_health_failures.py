@@ -32,12 +32,6 @@ from innkeeper.model.ports import Manifest, Ref
 SECURITY = 'pods "x" is forbidden: violates PodSecurity "restricted:latest": privileged'
 
 
-UNSCHEDULABLE = {
-    "phase": "Pending",
-    "conditions": [condition("PodScheduled", "False", reason="Unschedulable", message="0/3 nodes: Insufficient cpu")],
-}
-
-
 CRASHED: dict[str, Any] = {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
 
 
@@ -60,7 +54,6 @@ FAILED: dict[str, tuple[tuple[Manifest, list[Manifest]], str, str, str]] = {
     ),
     "a container crashes": (failing(waiting("CrashLoopBackOff", **CRASHED)), "CrashLoop", "Pod", "137 (OOMKilled)"),
     "an init container crashes": (failing(waiting("CrashLoopBackOff", init=True)), "CrashLoop", "Pod", "crashing"),
-    "no node takes a pod": (failing(UNSCHEDULABLE), "Unschedulable", "Pod", "Insufficient cpu"),
     "a quota refuses pods": (no_pods(QUOTA), "QuotaExceeded", "ReplicaSet", "quota plan"),
     "Pod Security refuses pods": (no_pods(SECURITY), "PodSecurity", "ReplicaSet", "restricted:latest"),
     "a policy refuses pods": (no_pods("pods x is forbidden: by policy"), "PodRefused", "ReplicaSet", "by policy"),

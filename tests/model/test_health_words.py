@@ -35,7 +35,6 @@ MESSAGES = {
     "a container crashes": "Pod web-2-x: container main keeps crashing after 3 restarts, last exit code 137 "
     "(OOMKilled).",
     "an init container crashes": "Pod web-2-x: container main keeps crashing.",
-    "no node takes a pod": "Pod web-2-x: no node can take it (0/3 nodes: Insufficient cpu).",
     "a quota refuses pods": f"ReplicaSet web-2: {TOO_MANY}",
     "Pod Security refuses pods": f"ReplicaSet web-2: {INSECURE}",
     "a policy refuses pods": "ReplicaSet web-2: the API server refuses its pods (pods x is forbidden: by policy).",
@@ -69,8 +68,6 @@ FIXES = {
     "ImagePull": "check the image's name and tag, and that the cluster's nodes may pull it (imagePullSecrets)",
     "ContainerConfig": "create the Secret or ConfigMap that is named, or correct the name or key in the plan's values",
     "CrashLoop": "read its log: kubectl logs --previous -n inn-acme web-2-x -c main",
-    "Unschedulable": "add nodes, or ask for less (requests, node selectors, affinity, tolerations) in the plan's "
-    "values",
     "QuotaExceeded": "raise the plan's quota, or ask for less in its values",
     "PodSecurity": "correct the chart's securityContext through the plan's values, or lower the plan's Pod Security "
     "level",
@@ -110,10 +107,6 @@ SPARSE: dict[str, tuple[Manifest, str]] = {
     "a pod that waits": (
         pod(status={"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ErrImagePull"}}}]}),
         "Pod web-2-x: container main cannot get its image : ErrImagePull.",
-    ),
-    "a pod that no node takes": (
-        pod(status={"conditions": [condition("PodScheduled", "False", reason="Unschedulable")]}),
-        "Pod web-2-x: no node can take it.",
     ),
 }
 

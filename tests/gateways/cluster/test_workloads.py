@@ -23,7 +23,7 @@ from cluster_objects import (
 
 from innkeeper.gateways.memory_nodes import READY_AFTER
 from innkeeper.model import health
-from innkeeper.model.errors import Permanent
+from innkeeper.model.errors import Cause, Permanent
 from innkeeper.model.ports import Cluster, Ref
 
 STOPS_AFTER = "kwok.innkeeper.dev/stops-after"
@@ -95,13 +95,35 @@ async def test_a_job_whose_pod_fails_has_failed(cluster: Cluster, namespace: str
     assert (found.cause.code, found.cause.object) == ("JobFailed", f"Job {namespace}/setup")
 
 
-async def test_a_pod_that_no_node_takes_fails_its_workload(cluster: Cluster, namespace: str) -> None:
+async def waits(cluster: Cluster, namespace: str, ref: Ref) -> Cause:
+    """Why it is not ready, as soon as the cluster says so."""
+    async with asyncio.timeout(PATIENCE), cluster.watch(namespace) as watch:
+        while True:
+            found = health.assess([ref], watch.objects())
+            assert isinstance(found, health.Progressing)
+            if found.cause is not None and "(" in found.cause.message:
+                return found.cause
+            await watch.changed()
+
+
+async def test_a_pod_that_no_node_takes_is_waited_for_and_named(cluster: Cluster, namespace: str) -> None:
     manifest = workload(namespace, "Deployment", "web")
     manifest["spec"]["template"]["spec"]["nodeSelector"] = {"moon": "full"}
     made = await cluster.create(manifest)
-    found = await settled(cluster, namespace, Ref.to(made))
-    assert isinstance(found, health.Failed)
-    assert found.cause.code == "Unschedulable"
+    cause = await waits(cluster, namespace, Ref.to(made))
+    assert (cause.code, "didn't match Pod's node affinity/selector" in cause.message) == ("Unschedulable", True)
+
+
+async def test_a_claim_that_is_not_bound_is_named_with_its_reason(cluster: Cluster, namespace: str) -> None:
+    manifest = stateful_set(namespace)
+    manifest["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] = "nowhere"
+    made = await cluster.create(manifest)
+    cause = await waits(cluster, namespace, Ref.to(made))
+    assert (cause.code, cause.object) == ("VolumeUnbound", f"PersistentVolumeClaim {namespace}/data-db-0")
+    assert cause.message == (
+        "Pod db-0: waits for PersistentVolumeClaim data-db-0, which is not bound to a volume yet "
+        '(storageclass.storage.k8s.io "nowhere" not found).'
+    )
 
 
 async def test_a_rollout_replaces_the_pods_and_a_broken_one_leaves_the_old_ones(
