@@ -42,7 +42,8 @@ class UsageClient:
             metric: e.g. ``api_calls``; small letters, digits and underscores.
             quantity: of it; nought or more, with nine decimals at the most.
             key: names this report for ever, over all instances; up to 200 printable characters.
-            at: when; None: now. What is reported late belongs to the window it happened in, and leaves a trace there.
+            at: when, an hour ahead at the most; None: now. What is reported late belongs to the window it happened in,
+                and leaves a trace there.
 
         Raises:
             BadInput: something of it cannot be, there is no such instance, or the key was used with other content.
@@ -124,7 +125,7 @@ class UsageClient:
             name: of this instance only.
             tenant: of this tenant only.
             since: windows that begin then or later.
-            until: windows that begin before.
+            until: windows that begin before; each window is told whole.
             by: the windows, hours or days of UTC.
             limit: figures of a page; a window has one a metric that was used.
             after: the `next` of the page before.

@@ -29,7 +29,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 9
+SCHEMA = 10
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 LONGEST_PAGE = 999

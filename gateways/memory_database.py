@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -271,11 +271,13 @@ class MemoryDatabase:
         return after
 
     def _note(self, row: Instance, record: OperationRecord) -> None:
-        """Write the event of a row's change."""
+        """Write the event of a row's change; a clock that was set back does not put it before what had happened."""
+        ahead = row.updated_at + timedelta(days=1)
+        known = [event.at for event in self.events if event.instance == row.name and event.at < ahead]
         self.events.append(
             InstanceEvent(
                 seq=len(self.events) + 1,
-                at=row.updated_at,
+                at=max([row.updated_at, *known]),
                 instance=row.name,
                 tenant=row.tenant,
                 plan=row.plan,

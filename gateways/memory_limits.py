@@ -35,10 +35,14 @@ def reached(
             if row.tenant == tenant and row.name != claim.request.instance and row.status is not Status.PURGED
         ]
         stored = sum(_storage(row, asked.get(row.name, 0)) for row in others)
-        if mine.instances is not None and len(others) >= mine.instances:
+        has = held if held and held.tenant == tenant and held.status is not Status.PURGED else None
+        stays = has is not None and has.plan == plan
+        own = has.sizes.storage_mib if has and has.sizes else 0
+        wanted = max(own, claim.storage_mib)
+        if mine.instances is not None and len(others) >= mine.instances and not stays:
             return limit("instances", mine.instances, len(others), 1)
-        if mine.storage_mib is not None and stored + claim.storage_mib > mine.storage_mib:
-            return limit("storage", mine.storage_mib, stored, claim.storage_mib)
+        if mine.storage_mib is not None and stored + wanted > mine.storage_mib and not (stays and wanted == own):
+            return limit("storage", mine.storage_mib, stored, wanted)
     for metric, rates in sorted(mine.reported.items()):
         for period, allowed in sorted(rates.items()):
             begun = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -70,12 +70,15 @@ class MemoryUsage:
         """Write all reports, or none.
 
         Raises:
-            BadInput: a key was used with other content, or an instance is not there.
+            BadInput: a key was used with other content, an instance is not there, or a time has not come.
         """
         async with self._database.faults.around("db.record_usage"):
             for each in sorted(reports, key=lambda report: report.instance):
                 if each.instance not in self._database.rows:
                     raise refused("absent", each.instance)
+            latest = max((each.at for each in reports if each.at), default=self._database.now())
+            if latest > self._database.now() + HOUR:
+                raise refused("future", f"{latest.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
             records = dict(self.records)
             for each in reports:
                 records.setdefault(each.key, each.model_copy(update={"at": each.at or self._database.now()}))
@@ -127,13 +130,13 @@ class MemoryUsage:
     def _figures(self, wanted: Usage) -> Iterator[Figure]:
         totals: dict[Place, Decimal] = defaultdict(Decimal)
         for (instance, hour, tenant, plan), figures in (*self.hours.items(), *self.reported.items()):
+            window = hour if wanted.by == "hour" else hour.replace(hour=0)
             if (
                 wanted.tenant in (None, tenant)
                 and wanted.instance in (None, instance)
-                and (wanted.since is None or hour >= wanted.since)
-                and (wanted.until is None or hour < wanted.until)
+                and (wanted.since is None or window >= wanted.since)
+                and (wanted.until is None or window < wanted.until)
             ):
-                window = hour if wanted.by == "hour" else hour.replace(hour=0)
                 for metric, quantity in figures.items():
                     totals[instance, window, tenant, plan, metric] += quantity
         length = HOUR if wanted.by == "hour" else 24 * HOUR
@@ -141,7 +144,6 @@ class MemoryUsage:
             if not quantity:
                 continue
             metered = self.metered[instance][0] if instance in self.metered else window
-            purged = self._database.rows[instance].status is Status.PURGED
             yield Figure(
                 tenant=tenant,
                 instance=instance,
@@ -150,7 +152,7 @@ class MemoryUsage:
                 window_start=window,
                 window_end=window + length,
                 quantity=quantity,
-                final=purged or window + length <= metered,
+                final=window + length <= metered,
             )
 
     async def running(self, plans: Sequence[str], after: str | None) -> RunningPage:
@@ -189,10 +191,18 @@ class MemoryUsage:
         until, seen = self.metered.get(name, (None, 0))
         events = self._events(name)
         unseen = [event for event in events if event.seq > seen]
-        if not unseen and (until is None or self._database.rows[name].status is Status.PURGED):
+        if not unseen and (until is None or self._is_over(name, until)):
             return None
         since = hour_of(min([event.at for event in unseen] + ([until] if until else [])))
         return _meter(name, max((event.seq for event in unseen), default=seen), since, self._database.now(), events)
+
+    def _is_over(self, name: str, until: datetime) -> bool:
+        """Whether it is purged, and its last day, or that of its last report, is metered to its end."""
+        if self._database.rows[name].status is not Status.PURGED:
+            return False
+        reported = [each.at for each in self.records.values() if each.instance == name and each.at]
+        last = max([event.at for event in self._events(name)] + reported)
+        return until >= hour_of(last).replace(hour=0) + 24 * HOUR
 
     def _again(self, name: str, span: Hours) -> Meter | None:
         if name not in self.metered:

@@ -29,10 +29,13 @@ def cut(figures: Sequence[Figure], limit: int) -> UsagePage:
 
 
 def refused(verdict: str, subject: str) -> BadInput:
-    """Why no report was written: `mismatch` of a key's content, or `absent`, an instance."""
+    """Why no report was written: `mismatch` of a key's content, `future` of a time, or `absent`, an instance."""
     if verdict == "mismatch":
         fix = "use a new key for what is new, and the same content where you report again"
         return BadInput("key", subject, "was used before, with other content", fix=fix)
+    if verdict == "future":
+        fix = "report what has happened, with the time of a clock that is right"
+        return BadInput("at", subject, "lies in the future", fix=fix)
     return BadInput("name", subject, "is no instance", fix="check the spelling, or provision it")
 
 

@@ -49,7 +49,7 @@ class SupabaseUsage:
         """Write all reports, or none.
 
         Raises:
-            BadInput: a key was used with other content, or an instance is not there.
+            BadInput: a key was used with other content, an instance is not there, or a time has not come.
             Unreachable: no answer; they may have been written, and may be repeated.
             Forbidden: the key does not have a worker's rights.
         """

@@ -115,7 +115,8 @@ class UsageRows(Protocol):
         """Write all reports, or none; those whose keys are known are not counted again.
 
         Raises:
-            BadInput: a key was used with other content, or an instance is not there; names the first.
+            BadInput: a key was used with other content, an instance is not there, or a time lies more than an hour
+                ahead; names the first.
         """
         ...
 

@@ -49,6 +49,13 @@ def meters(database: Database) -> Meters:
 
 
 @pytest.fixture
+def usage(meters: Meters) -> MemoryUsage | SupabaseUsage:
+    """The same, as what it is."""
+    assert isinstance(meters, MemoryUsage | SupabaseUsage)
+    return meters
+
+
+@pytest.fixture
 def desk(database: Database) -> Desk:
     """Requests of a tenant of their own."""
     return Desk(database)

@@ -91,6 +91,33 @@ async def test_storage_counts_as_observed_and_as_asked_for_while_it_is_made(desk
     assert (await ask(first, first.request(Kind.UPGRADE, plan="starter"), allows, 3000)).verdict is Verdict.CLAIMED
 
 
+async def test_who_is_above_a_limit_may_upgrade_what_needs_no_more(desk: Desk, tenant: str) -> None:
+    first, second = another(desk, tenant), another(desk, tenant)
+    for each in (first, second):
+        await each.finish(await each.claim(Kind.PROVISION), Status.RUNNING, sizes=Sizes(storage_mib=2000))
+    lowered = Allowed(instances=1, storage_mib=3000)
+    same = await ask(first, first.request(Kind.UPGRADE), lowered, 2000)
+    assert same.verdict is Verdict.CLAIMED
+    await first.finish(same, Status.RUNNING, sizes=Sizes(storage_mib=2000))
+    more = await ask(first, first.request(Kind.UPGRADE), lowered, 2001)
+    assert more.reached == limit(tenant, "storage", 3000, 2000, 2001)
+    await second.settle(Status.UNINSTALLED, Kind.UNINSTALL)
+    assert (await ask(second, second.request(Kind.PROVISION), lowered, 1000)).verdict is Verdict.CLAIMED
+    other = {"big": lowered, "starter": Allowed()}
+    wanted = claim_of(first.request(Kind.UPGRADE, plan="big"), f"instance/{first.name}", "run", 10)
+    refused = await first.database.claim(wanted.model_copy(update={"limits": other}))
+    assert refused.reached is not None
+    assert refused.reached.what == "instances"
+
+
+async def test_volumes_that_are_there_count_although_less_is_asked_for(desk: Desk, tenant: str) -> None:
+    first, second = another(desk, tenant), another(desk, tenant)
+    await first.finish(await first.claim(Kind.PROVISION), Status.RUNNING, sizes=Sizes(storage_mib=2000))
+    await second.finish(await second.claim(Kind.PROVISION, plan="other"), Status.RUNNING, sizes=Sizes(storage_mib=2000))
+    moved = await ask(second, second.request(Kind.UPGRADE, plan="starter"), Allowed(storage_mib=3000), 500)
+    assert moved.reached == limit(tenant, "storage", 3000, 2000, 2000)
+
+
 async def test_what_was_reported_keeps_from_running_on_until_the_period_ends(
     desk: Desk, tenant: str, meters: Meters
 ) -> None:

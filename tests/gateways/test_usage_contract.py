@@ -6,92 +6,18 @@ import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from desk import Desk
+from usage_desk import SIZES, Gateway, corrections, due, events_of, figures, happened, meter, report, told
 
-from innkeeper.gateways.database import SupabaseDatabase
-from innkeeper.gateways.memory_database import MemoryDatabase
-from innkeeper.gateways.memory_usage import MemoryUsage
-from innkeeper.gateways.usage_rows import SupabaseUsage
 from innkeeper.model.errors import BadInput
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.ports import Page
 from innkeeper.model.reports import Recorded, UsageReport
-from innkeeper.model.sizes import Sizes
-from innkeeper.model.usage import HOUR, InstanceEvent, hour_of, metered
-from innkeeper.model.usage_ports import Figure, Hours, Meter, Metered, Meters, Usage
-
-SIZES = Sizes(cpu_millicores=250, memory_mib=512, storage_mib=2048)
-Gateway = MemoryUsage | SupabaseUsage
-
-
-@pytest.fixture
-def usage(meters: Meters) -> Gateway:
-    """The gateway under contract."""
-    assert isinstance(meters, MemoryUsage | SupabaseUsage)
-    return meters
-
-
-async def due(usage: Gateway, desk: Desk, again: Hours | None = None) -> Meter | None:
-    """What is to be metered of the desk's instance, wherever it stands among others."""
-    page = await usage.metering_page(desk.name[:-1], again=again)
-    return next((each for each in page.meters if each.instance == desk.name), None)
-
-
-async def meter(usage: Gateway, desk: Desk, again: Hours | None = None) -> Metered:
-    """Meter the desk's instance, and no other."""
-    found = await due(usage, desk, again)
-    assert found is not None
-    return await usage.meter([found], metered(found.events, found.since, found.until))
-
-
-async def happened(desk: Desk, ago: float, status: Status, **more: Any) -> datetime:
-    """An event that comes late, so many hours before the full hour."""
-    at = hour_of(datetime.now(UTC)) - timedelta(hours=ago)
-    told = {"tenant": desk.tenant, "plan": "starter", "sizes": SIZES, **more}
-    database = desk.database
-    event = InstanceEvent(seq=0, at=at, instance=desk.name, status=status, **told)
-    if isinstance(database, MemoryDatabase):
-        database.events.append(event.model_copy(update={"seq": len(database.events) + 1}))
-    else:
-        await table(desk, "instance_events").insert(event.model_dump(mode="json", exclude={"seq"})).execute()
-    return at
-
-
-def table(desk: Desk, name: str) -> Any:
-    """A table, behind the gateway's back."""
-    assert isinstance(desk.database, SupabaseDatabase)
-    return desk.database._client.table(name)
-
-
-async def corrections(usage: Gateway, desk: Desk) -> set[tuple[str, datetime, Decimal, Decimal]]:
-    """Metric, window, before and after of what was corrected."""
-    if isinstance(usage, MemoryUsage):
-        found = [each for each in usage.corrections if each.instance == desk.name]
-        return {(each.metric, each.window_start, each.before, each.after) for each in found}
-    rows = (await table(desk, "usage_corrections").select("*").eq("instance", desk.name).execute()).data
-    assert all(row["why"] and row["at"] for row in rows)
-    return {
-        (row["metric"], datetime.fromisoformat(row["window_start"]), Decimal(row["before"]), Decimal(row["after"]))
-        for row in rows
-    }
-
-
-async def figures(usage: Gateway, desk: Desk, **wanted: Any) -> list[Figure]:
-    return (await usage.usage(Usage(instance=desk.name, **{"by": "hour", **wanted}), Page(limit=1000))).items
-
-
-def told(found: list[Figure], metric: str = "running_seconds") -> dict[datetime, Decimal]:
-    return {each.window_start: each.quantity for each in found if each.metric == metric}
-
-
-async def events_of(usage: Gateway, desk: Desk) -> list[InstanceEvent]:
-    found = await due(usage, desk)
-    assert found is not None
-    return found.events
+from innkeeper.model.usage import HOUR
+from innkeeper.model.usage_ports import Hours, Metered, Usage
 
 
 async def test_each_write_of_an_operation_is_an_event(usage: Gateway, desk: Desk) -> None:
@@ -224,17 +150,6 @@ async def test_what_is_written_twice_or_late_changes_nothing(usage: Gateway, des
     assert await figures(usage, desk) == last
 
 
-async def test_what_is_purged_is_metered_once_more_and_then_left_alone(usage: Gateway, desk: Desk) -> None:
-    await desk.settle(Status.RUNNING)
-    await desk.settle(Status.UNINSTALLED, Kind.UNINSTALL)
-    await desk.settle(Status.PURGED, Kind.PURGE)
-    await meter(usage, desk)
-    assert await due(usage, desk) is None
-    assert {each.final for each in await figures(usage, desk)} == {True}
-    await happened(desk, 3, Status.RUNNING)
-    assert await due(usage, desk) is not None
-
-
 async def test_two_meterings_at_once_leave_what_one_leaves(usage: Gateway, desk: Desk) -> None:
     await desk.settle(Status.STOPPED)
     begun = await happened(desk, 20, Status.RUNNING)
@@ -280,12 +195,6 @@ async def test_figures_are_read_by_tenant_and_time_and_page_by_page(usage: Gatew
 async def test_a_cursor_that_is_none_is_refused(usage: Gateway, cursor: str) -> None:
     with pytest.raises(BadInput, match="is not a page's cursor"):
         await usage.usage(Usage(), Page(after=cursor))
-
-
-def report(desk: Desk, quantity: float, *, ago: float | None = None, **more: str) -> UsageReport:
-    at = None if ago is None else hour_of(datetime.now(UTC)) - timedelta(hours=ago)
-    told = {"metric": "api_calls", "key": secrets.token_hex(8), **more}
-    return UsageReport.of(desk.name, told["metric"], quantity, key=told["key"], at=at)
 
 
 async def test_a_report_counts_once_with_the_same_content_and_is_refused_with_other(usage: Gateway, desk: Desk) -> None:
