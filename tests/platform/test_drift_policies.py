@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from temporalio.client import Client
 
 from innkeeper.client import Innkeeper, Kind
 from innkeeper.client.connection import connect
@@ -26,26 +25,8 @@ NAME = "kept"
 
 
 @pytest.fixture
-async def temporal(addresses: Addresses) -> AsyncIterator[Client]:
-    """The platform's Temporal, which has no schedule after the test."""
-    client = await connect(addresses.temporal_address)
-    yield client
-    await keep(client, RECONCILE, every=0, task_queue=QUEUE)
-
-
-async def replicas(cluster: KubernetesCluster) -> int:
-    found = await cluster.get(web(NAME))
-    return int(found["spec"]["replicas"]) if found else 0
-
-
-async def test_the_workers_own_schedule_finds_drift_and_has_it_repaired_unless_it_is_frozen(
-    addresses: Addresses,
-    settings: Settings,
-    temporal: Client,
-    cluster: KubernetesCluster,
-    database: SupabaseDatabase,
-) -> None:
-    hands = Hands(cluster, addresses)
+async def innkeeper(addresses: Addresses, settings: Settings) -> AsyncIterator[Innkeeper]:
+    """A backend's client, of a worker that reconciles every second; no schedule is left after the test."""
     reconciling = settings.model_copy(update={"task_queue": QUEUE, "reconcile_every": 1})
     async with running(reconciling):
         innkeeper = await Innkeeper.connect(
@@ -54,23 +35,37 @@ async def test_the_workers_own_schedule_finds_drift_and_has_it_repaired_unless_i
             supabase_url=addresses.supabase_url,
             supabase_key=addresses.supabase_service_key,
         )
-        await (await innkeeper.provision(NAME, tenant="t1", plan="watched")).result()
-        await innkeeper.freeze(NAME, operator="ann", note="a look")
-        await hands.change(web(NAME), {"spec": {"replicas": 3}})
-        await hands.delete(database_of(NAME))
-        async with asyncio.timeout(120):
-            while len((await innkeeper.findings(NAME)).items) < 2:
-                await asyncio.sleep(0.5)
-        assert (await innkeeper.reconcile(NAME)).held == [NAME]
-        assert await explained(innkeeper, NAME) == [f"innkeeper repair {NAME}"]
-        assert (await innkeeper.operations(NAME, kind=Kind.REPAIR)).items == []
-        assert await replicas(cluster) == 3
-        await innkeeper.unfreeze(NAME)
-        async with asyncio.timeout(120):
-            while (await innkeeper.findings(NAME)).items:
-                await asyncio.sleep(0.5)
-        (repair,) = (await innkeeper.operations(NAME, kind=Kind.REPAIR)).items
-        assert (repair.asked_by, repair.id.startswith(f"drift-{NAME}-")) == ("drift", True)
-        assert await replicas(cluster) == 1
-        await proof.demand_running(cluster, database, NAME)
-        assert await explained(innkeeper, NAME) == []
+        async with innkeeper:
+            yield innkeeper
+    await keep(await connect(addresses.temporal_address), RECONCILE, every=0, task_queue=QUEUE)
+
+
+async def replicas(cluster: KubernetesCluster) -> int:
+    found = await cluster.get(web(NAME))
+    return int(found["spec"]["replicas"]) if found else 0
+
+
+async def test_the_workers_own_schedule_finds_drift_and_has_it_repaired_unless_it_is_frozen(
+    innkeeper: Innkeeper, addresses: Addresses, cluster: KubernetesCluster, database: SupabaseDatabase
+) -> None:
+    hands = Hands(cluster, addresses)
+    await (await innkeeper.provision(NAME, tenant="t1", plan="watched")).result()
+    await innkeeper.freeze(NAME, operator="ann", note="a look")
+    await hands.change(web(NAME), {"spec": {"replicas": 3}})
+    await hands.delete(database_of(NAME))
+    async with asyncio.timeout(120):
+        while len((await innkeeper.findings(NAME)).items) < 2:
+            await asyncio.sleep(0.5)
+    assert (await innkeeper.reconcile(NAME)).held == [NAME]
+    assert await explained(innkeeper, NAME) == [f"innkeeper repair {NAME}"]
+    assert (await innkeeper.operations(NAME, kind=Kind.REPAIR)).items == []
+    assert await replicas(cluster) == 3
+    await innkeeper.unfreeze(NAME)
+    async with asyncio.timeout(120):
+        while (await innkeeper.findings(NAME)).items:
+            await asyncio.sleep(0.5)
+    (repair,) = (await innkeeper.operations(NAME, kind=Kind.REPAIR)).items
+    assert (repair.asked_by, repair.id.startswith(f"drift-{NAME}-")) == ("drift", True)
+    assert await replicas(cluster) == 1
+    await proof.demand_running(cluster, database, NAME)
+    assert await explained(innkeeper, NAME) == []
