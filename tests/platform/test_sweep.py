@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -94,12 +95,15 @@ async def gate(cluster: KubernetesCluster) -> AsyncIterator[Gate]:
 
 async def settled(database: SupabaseDatabase, name: str) -> Instance:
     """The row once nothing is under way any more."""
-    async with asyncio.timeout(180):
-        while True:
-            row = await database.instance(name)
-            if row is not None and row.status.settled:
-                return row
-            await asyncio.sleep(0.5)
+    row: Instance | None = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(180):
+            while True:
+                row = await database.instance(name)
+                if row is not None and row.status.settled:
+                    return row
+                await asyncio.sleep(0.5)
+    raise AssertionError(f"something is still under way: {row!r}")
 
 
 async def terminate(client: Client, handle: OperationHandle) -> None:
