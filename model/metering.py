@@ -15,6 +15,17 @@ class MeteringPage(Message):
     """Hours that are metered again; None: what was not metered yet."""
 
 
+class SoFar(Message):
+    """Where a metering goes on whose run had looked at as many pages as one history shall hold."""
+
+    metered: Metered
+    """What the runs before it came to."""
+    after: str | None
+    """The next page's cursor."""
+    expiring: bool
+    """All is metered, and the page is one of instances whose time may be over."""
+
+
 class MeteredPage(Message):
     """What came of one page, and where the next begins."""
 

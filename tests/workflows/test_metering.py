@@ -27,10 +27,12 @@ from innkeeper.model.sizes import Sizes
 from innkeeper.model.usage import HOUR, InstanceEvent
 from innkeeper.model.usage_ports import Hours, Metered, Usage
 from innkeeper.worker import compose
+from innkeeper.workflows.metering import PAGES
 
 from .conftest import World
 
 PLANS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}}}}, folder="")
+TRIALS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}, "stop_after": "365d"}}}, folder="")
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -56,9 +58,16 @@ def filled(instances: int, *, until: datetime, page: int = 500) -> MemoryUsage:
     return MemoryUsage(database, page=page)
 
 
-async def meter(environment: WorkflowEnvironment, usage: MemoryUsage, again: Hours | None = None) -> Metered:
-    queue = f"metering-{uuid.uuid4().hex}"
-    expiry = Expiry(usage, MemoryFreezes(usage._database), TemporalDesk(environment.client, queue), PLANS)
+async def meter(
+    environment: WorkflowEnvironment,
+    usage: MemoryUsage,
+    again: Hours | None = None,
+    *,
+    plans: catalog.Catalog = PLANS,
+    queue: str = "",
+) -> Metered:
+    queue = queue or f"metering-{uuid.uuid4().hex}"
+    expiry = Expiry(usage, MemoryFreezes(usage._database), TemporalDesk(environment.client, queue), plans)
     async with compose(environment.client, [Metering(usage).meter, expiry.expire], task_queue=queue):
         told: Metered = await environment.client.execute_workflow(
             METERING_WORKFLOW,
@@ -77,6 +86,23 @@ async def test_all_instances_are_metered_page_by_page_however_long_nobody_did(en
     assert {each.quantity for each in found} == {Decimal(86_400)}
     assert {each.final for each in found} == {True}
     assert await meter(environment, usage) == Metered()
+
+
+async def test_a_history_holds_so_many_pages_and_the_rest_is_another_runs(environment: WorkflowEnvironment) -> None:
+    usage = filled(PAGES + 20, until=BEGUN + HOUR, page=1)
+    queue = f"metering-{uuid.uuid4().hex}"
+    assert await meter(environment, usage, plans=TRIALS, queue=queue) == Metered(
+        instances=PAGES + 20, windows=PAGES + 20
+    )
+    # Each page was metered, and each was looked at for stops, although no run has so many.
+    assert usage._database.faults.count("db.meter") == usage._database.faults.count("db.running") == PAGES + 20
+    run, runs = "", 0
+    while run or not runs:
+        history = await environment.client.get_workflow_handle(queue, run_id=run or None).fetch_history()
+        run = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+        assert len(history.events) < 8 * PAGES
+        runs += 1
+    assert runs == 3
 
 
 async def test_past_hours_are_metered_again_with_the_same_result(environment: WorkflowEnvironment) -> None:
