@@ -11,7 +11,7 @@ from temporalio import activity
 from ..model import drift, names
 from ..model.catalog import Catalog
 from ..model.drift_kinds import Policy
-from ..model.drift_picture import LOOKS, Look, Picture, Stored
+from ..model.drift_picture import CLOSE_LOOKS, LOOKS, Look, Picture, Stored
 from ..model.drift_ports import Fleet
 from ..model.errors import InnkeeperError, Pending
 from ..model.finding_ports import Findings
@@ -142,7 +142,7 @@ class Reconciling:
         return found
 
     async def _picture(self, rows: Sequence[Instance], only: str | None) -> Picture:
-        picture, places = Picture(self._known), asyncio.Semaphore(AT_ONCE)
+        picture, places = Picture(self._known, close=only is not None), asyncio.Semaphore(AT_ONCE)
         namespace = None if only is None else next((row.namespace for row in rows), names.namespace_of(only))
 
         async def take(look: Look) -> None:
@@ -152,7 +152,7 @@ class Reconciling:
                     await asyncio.to_thread(picture.take, page)
 
         async with asyncio.TaskGroup() as group:
-            for look in LOOKS:
+            for look in LOOKS if only is None else CLOSE_LOOKS:
                 group.create_task(take(look))
         if only is None:
             self._known = picture.known

@@ -127,17 +127,7 @@ def _tell_explanation(session: Session, found: Explanation) -> None:
     tables.fields(session.console, wanted)
     session.say("\nWhat is", "bold")
     _tell_seen(session, found)
-    session.say("\nWhy", "bold")
-    if row.cause is not None:
-        session.say(f"  {row.cause.code}: {row.cause.message}", "red")
-    if found.question is not None:
-        session.say(f"  parked: {found.question.headline}: {found.question.cause}", "yellow")
-    for each in found.findings:
-        tell_finding(session, each, "  ")
-        session.say(f"    that is: {each.what.meaning}")
-    tell_freezes(session, found.freezes, "  ")
-    if row.cause is None and found.question is None and not found.findings:
-        session.say("  nothing is known to be wrong", "green")
+    _tell_why(session, found)
     session.say("\nWhat ran lately", "bold")
     rows = [
         (
@@ -160,6 +150,26 @@ def _tell_explanation(session: Session, found: Explanation) -> None:
         session.say(f"  {line}")
 
 
+def _tell_why(session: Session, found: Explanation) -> None:
+    from ..model import explaining
+
+    row = found.instance
+    session.say("\nWhy", "bold")
+    if row.cause is not None:
+        session.say(f"  {row.cause.code}: {row.cause.message}", "red")
+    if found.question is not None:
+        session.say(f"  parked: {found.question.headline}: {found.question.cause}", "yellow")
+    lacking = explaining.unready(row, found.seen)
+    for state in lacking:
+        session.say(f"  {state.object}: {state.verdict}", "red")
+    for each in found.findings:
+        tell_finding(session, each, "  ")
+        session.say(f"    that is: {each.what.meaning}")
+    tell_freezes(session, found.freezes, "  ")
+    if row.cause is None and found.question is None and not found.findings and not lacking:
+        session.say("  nothing is known to be wrong", "green")
+
+
 def _tell_seen(session: Session, found: Explanation) -> None:
     from . import tables
 
@@ -179,4 +189,5 @@ def _tell_seen(session: Session, found: Explanation) -> None:
     for each in seen.workloads:
         wanted = "" if each.wanted is None else f" of {each.wanted}"
         count = "" if each.found is None else f"replicas {each.found}{wanted}, "
-        session.say(f"  {each.object}: {count}{', '.join(each.images)}")
+        ready = "" if each.pods is None else f"{each.ready} of {each.pods} pods ready, "
+        session.say(f"  {each.object}: {count}{ready}{', '.join(each.images)}", "red" if each.lacks_pods else "")

@@ -107,7 +107,7 @@ class DriftReader(Reader):
             freezes=on(freezes, row),
             operations=ran.items,
             question=question,
-            to_do=explaining.to_do(row, findings, question),
+            to_do=explaining.to_do(row, findings, question, seen),
         )
 
     async def _look(self, row: Instance) -> tuple[Seen | None, str]:

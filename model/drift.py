@@ -12,7 +12,8 @@ from .catalog import Catalog, Plan
 from .drift_around import ABSENT, judge_around, judge_secrets, judge_stop_quota, repair_command
 from .drift_kinds import Policy, What
 from .drift_picture import Home, Picture, Volume
-from .drift_release import deployed_of, is_current, judge_release, judge_workloads, newest_of, states_of
+from .drift_pods import judge_ready, states_of
+from .drift_release import deployed_of, is_current, judge_release, judge_workloads, newest_of
 from .findings import MOST_NAMED, Finding, FindingRecord, Looked, Reconciled, Seen
 from .instance import Instance, Kind, Status
 from .messages import Request
@@ -136,6 +137,7 @@ class Fleet:
             return
         yield from judge_release(row, plan, self._digests.get(row.plan), home)
         yield from judge_workloads(row, home)
+        yield from judge_ready(row, home, self._now)
         yield from judge_stop_quota(row, home)
         # Of what is upgraded by its next start, the surroundings are still the former plan's.
         if plan is not None and not row.upgrade_pending:

@@ -38,6 +38,8 @@ class What(StrEnum):
     WORKLOAD_MISSING = "workload-missing"
     REPLICAS_CHANGED = "replicas-changed"
     IMAGE_CHANGED = "image-changed"
+    NOT_READY = "not-ready"
+    PARTLY_READY = "partly-ready"
     HOOK_FAILED = "hook-failed"
     QUOTA_MISSING = "quota-missing"
     QUOTA_CHANGED = "quota-changed"
@@ -80,6 +82,8 @@ _MEANINGS = {
     What.WORKLOAD_MISSING: (HowBad.ERROR, "a workload of the release was deleted"),
     What.REPLICAS_CHANGED: (HowBad.WARNING, "a workload was scaled by hand"),
     What.IMAGE_CHANGED: (HowBad.WARNING, "a container's image was changed by hand"),
+    What.NOT_READY: (HowBad.ERROR, "the row says that the instance runs, and no pod of a workload is ready"),
+    What.PARTLY_READY: (HowBad.WARNING, "fewer pods of a workload are ready than it asks for"),
     What.HOOK_FAILED: (HowBad.WARNING, "a hook of the newest revision failed"),
     What.QUOTA_MISSING: (HowBad.WARNING, "the plan's quota is gone, or the one that keeps a stopped instance stopped"),
     What.QUOTA_CHANGED: (HowBad.WARNING, "the quota is not the plan's"),
@@ -111,4 +115,5 @@ _REPAIRABLE = frozenset(
         What.POLICY_CHANGED,
     }
 )
-"""Not those whose data is gone: what a repair makes in place of a namespace or a Secret, a person has to want."""
+"""Not those whose data is gone: what a repair makes in place of a namespace or a Secret, a person has to want. Nor pods
+that are not ready: nothing differs that a repair could put back."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from . import marks
 from .errors import Permanent
+from .health_world import asked_at, is_leaving
 from .manifests import Manifest
 from .names import NAMESPACE_PREFIX
 from .revision import STORAGE_TYPE, Revision, State, described
@@ -56,6 +57,55 @@ LOOKS: tuple[Look, ...] = (
     Look("v1", "PersistentVolume"),
 )
 """All that a reconcile lists."""
+
+
+_PODS = Look("v1", "Pod", fields="status.phase!=Succeeded,status.phase!=Failed")
+_CLAIMS = Look("v1", "PersistentVolumeClaim")
+
+CLOSE_LOOKS: tuple[Look, ...] = (
+    *(look for look in LOOKS if look.kind not in (_PODS.kind, _CLAIMS.kind)),
+    _PODS,
+    _CLAIMS,
+    Look("apps/v1", "ReplicaSet"),
+    Look("v1", "Event"),
+)
+"""All that is listed of one instance's namespace: what says why pods are not ready, too."""
+
+_ONLY_TELLING = frozenset({"ReplicaSet", "Event"})
+_TELLING = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Pod", "PersistentVolumeClaim", *_ONLY_TELLING})
+"""The kinds by which that is told."""
+
+
+class Counts(NamedTuple):
+    """How many pods of a workload are ready."""
+
+    wanted: int
+    ready: int
+    asked_at: str
+    """When somebody last wrote what it asks for, as the API server writes times."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Counts | None:
+        """A live workload's; None of kinds that only start others, and where its controller has not looked yet."""
+        status, meta = manifest.get("status") or {}, manifest["metadata"]
+        if int(status.get("observedGeneration") or 0) < int(meta.get("generation") or 1) or is_leaving(manifest):
+            return None
+        if manifest["kind"] == "DaemonSet":
+            wanted, ready = status.get("desiredNumberScheduled"), status.get("numberReady")
+        elif manifest["kind"] in SCALED:
+            wanted, ready = (manifest.get("spec") or {}).get("replicas", 1), status.get("readyReplicas")
+        else:
+            return None
+        return cls(int(wanted or 0), int(ready or 0), asked_at(manifest))
+
+
+def owner_of(pod: Manifest) -> tuple[str, str] | None:
+    """Kind and name of the workload whose pod it is: a Deployment's belong to a ReplicaSet that is named after it."""
+    for owner in pod["metadata"].get("ownerReferences") or ():
+        if owner.get("controller"):
+            kind, name = str(owner["kind"]), str(owner["name"])
+            return ("Deployment", name.rpartition("-")[0]) if kind == "ReplicaSet" else (kind, name)
+    return None
 
 
 class Workload(NamedTuple):
@@ -192,6 +242,12 @@ class Home:
     """Kind and name of what an autoscaler scales."""
     pods: list[str] = field(default_factory=list)
     """Those that run or may still run."""
+    counts: dict[tuple[str, str], Counts] = field(default_factory=dict)
+    """By the workload's kind and name."""
+    newest_pod: dict[tuple[str, str], str] = field(default_factory=dict)
+    """When a workload's newest pod was made, by its kind and name."""
+    objects: list[Manifest] = field(default_factory=list)
+    """What tells why pods are not ready, as it was listed; empty where nobody looked closely."""
     claims: list[str] = field(default_factory=list)
 
 
@@ -200,9 +256,11 @@ class Picture:
 
     Args:
         known: stored revisions of an earlier picture, by `known` of that: what did not change is not unpacked again.
+        close: whether objects are kept that tell why pods are not ready, of one instance's.
     """
 
-    def __init__(self, known: Mapping[str, Stored] | None = None) -> None:
+    def __init__(self, known: Mapping[str, Stored] | None = None, *, close: bool = False) -> None:
+        self._close = close
         self.homes: dict[str, Home] = {}
         self.volumes: list[Volume] = []
         self.known: dict[str, Stored] = {}
@@ -227,6 +285,17 @@ class Picture:
             self._take_volume(manifest)
             return
         home = self.home(meta["namespace"])
+        if self._close and kind in _TELLING:
+            home.objects.append(manifest)
+        if kind == "Pod":
+            _take_pod(home, manifest)
+        elif kind in TEMPLATED:
+            _take_workload(home, manifest)
+        elif kind not in _ONLY_TELLING:
+            self._take_beside(home, manifest)
+
+    def _take_beside(self, home: Home, manifest: Manifest) -> None:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
         match kind:
             case "Secret" if manifest.get("type") == STORAGE_TYPE:
                 home.revisions.append(self._stored(manifest))
@@ -234,12 +303,8 @@ class Picture:
                 home.secrets[name] = Keys.of(manifest)
             case "HorizontalPodAutoscaler":
                 home.autoscaled.add(scaled_by(manifest))
-            case "Pod":
-                home.pods.append(name)
             case "PersistentVolumeClaim":
                 home.claims.append(name)
-            case kind if kind in TEMPLATED:
-                home.workloads[kind, name] = Workload.of(manifest)
             case _:
                 home.around[kind, name] = manifest
 
@@ -253,3 +318,17 @@ class Picture:
         key = f"{secret['metadata']['uid']}/{secret['metadata']['resourceVersion']}"
         self.known[key] = found = self._earlier.get(key) or Stored.of(secret)
         return found
+
+
+def _take_pod(home: Home, pod: Manifest) -> None:
+    meta = pod["metadata"]
+    home.pods.append(meta["name"])
+    if owner := owner_of(pod):
+        home.newest_pod[owner] = max(str(meta.get("creationTimestamp", "")), home.newest_pod.get(owner, ""))
+
+
+def _take_workload(home: Home, manifest: Manifest) -> None:
+    key = (manifest["kind"], manifest["metadata"]["name"])
+    home.workloads[key] = Workload.of(manifest)
+    if counts := Counts.of(manifest):
+        home.counts[key] = counts

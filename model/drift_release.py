@@ -9,7 +9,7 @@ from .catalog import Plan
 from .drift_around import ABSENT, repair_command, work_of
 from .drift_kinds import What
 from .drift_picture import SCALED, Home, Stored, Workload
-from .findings import Finding, WorkloadState
+from .findings import Finding
 from .instance import Instance, Status
 from .revision import State
 
@@ -89,7 +89,7 @@ def judge_workloads(row: Instance, home: Home) -> Iterator[Finding]:
     # A repair of what is stopped holds it stopped, and nothing more.
     again = f"innkeeper start {row.name}; {mend}" if stopped else mend
     for wanted in deployed.workloads if deployed else ():
-        where = _where(row, wanted)
+        where = place_of(row, wanted)
         live = home.workloads.get((wanted.kind, wanted.name))
         if live is None:
             yield _finding(row, What.WORKLOAD_MISSING, where, "replicas: " + _count(wanted.replicas), ABSENT, again)
@@ -136,22 +136,8 @@ def _judge_pods(row: Instance, home: Home, workloads: Sequence[Workload]) -> Ite
         )
 
 
-def states_of(row: Instance, home: Home) -> list[WorkloadState]:
-    """The release's workloads as they are, for whoever looks at one instance."""
-    deployed = deployed_of(row, home)
-    wanted = {(each.kind, each.name): each for each in (deployed.workloads if deployed else ())}
-    return [
-        WorkloadState(
-            object=_where(row, live),
-            wanted=wanted[key].replicas if key in wanted and key not in home.autoscaled else None,
-            found=live.replicas,
-            images=[image for _, image in live.images],
-        )
-        for key, live in sorted(home.workloads.items())
-    ]
-
-
-def _where(row: Instance, workload: Workload) -> str:
+def place_of(row: Instance, workload: Workload) -> str:
+    """Which object a workload of the instance is, for people."""
     return f"{workload.kind} {row.namespace}/{workload.name}"
 
 

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from .drift_kinds import HowBad
-from .findings import FindingRecord, Seen
+from .drift_kinds import HowBad, What
+from .findings import FindingRecord, Seen, WorkloadState
 from .freezes import Freeze
 from .instance import Instance, Status
 from .messages import OperationRecord, Question
+
+UNREADY = frozenset({What.NOT_READY, What.PARTLY_READY})
+"""Kinds whose mend is to look closely, which an explanation has done."""
 
 _ORDER = (HowBad.ERROR, HowBad.WARNING, HowBad.INFO)
 
@@ -42,14 +45,24 @@ def worst_first(findings: Sequence[FindingRecord]) -> list[FindingRecord]:
     return sorted(findings, key=lambda each: (_ORDER.index(each.how_bad), each.id))
 
 
-def to_do(row: Instance, findings: Sequence[FindingRecord], question: Question | None) -> list[str]:
+def to_do(
+    row: Instance, findings: Sequence[FindingRecord], question: Question | None, seen: Seen | None = None
+) -> list[str]:
     """What to do, each once; empty where all is well."""
     if question is not None:
         return [f"innkeeper decide {row.name} {choice.value} --question {question.id}" for choice in question.choices]
     if not row.status.settled and not findings:
         return [f"innkeeper logs {row.name} --follow"]
-    steps = [each.mend for each in worst_first(findings)]
+    found_out = unready(row, seen)
+    steps = [each.mend for each in worst_first(findings) if not (found_out and each.what in UNREADY)]
     if row.status is Status.ERROR:
         first = [row.cause.fix] if row.cause and row.cause.fix else []
         steps = [*first, f"innkeeper repair {row.name}", *steps]
-    return list(dict.fromkeys(steps))
+    return list(dict.fromkeys([*(each.fix for each in found_out), *steps]))
+
+
+def unready(row: Instance, seen: Seen | None) -> list[WorkloadState]:
+    """The workloads of an instance that runs which lack pods, by a close look."""
+    if seen is None or row.status is not Status.RUNNING:
+        return []
+    return [each for each in seen.workloads if each.lacks_pods and each.fix]

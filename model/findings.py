@@ -105,6 +105,25 @@ class WorkloadState(Message):
     """Replicas that the release asks for; None where it does not say, or an autoscaler decides."""
     found: int | None
     images: list[str]
+    pods: int | None = None
+    """Pods that it asks for now; None of kinds that only start others, and where its controller has not looked yet."""
+    ready: int | None = None
+    """Those of them that are ready."""
+    waits_for: str = ""
+    """Why it is not all ready, e.g. a pod that no node takes; empty where it is."""
+    fix: str = ""
+    """What a person can do about that."""
+
+    @property
+    def lacks_pods(self) -> bool:
+        """Fewer are ready than it asks for."""
+        return self.pods is not None and self.ready is not None and self.ready < self.pods
+
+    @property
+    def verdict(self) -> str:
+        """How many pods are ready, and why not more."""
+        count = f"{self.ready} of {self.pods} pods ready"
+        return self.waits_for if self.waits_for.startswith(count) else f"{count}: {self.waits_for}"
 
 
 class Seen(Message):

@@ -80,7 +80,7 @@ class World:
 
         Times are whole seconds: an event of the same second counts.
         """
-        asked = _asked_at(owner)
+        asked = asked_at(owner)
         for event in self.events.get(owner["metadata"]["uid"], ()):
             if event.get("reason") == "FailedCreate" and _seen_at(event) >= asked:
                 cause = refusal(owner, event.get("message", ""))
@@ -105,7 +105,7 @@ def is_leaving(obj: Manifest) -> bool:
     return bool(obj["metadata"].get("deletionTimestamp"))
 
 
-def _asked_at(obj: Manifest) -> str:
+def asked_at(obj: Manifest) -> str:
     """When somebody last wrote what the object asks for (RFC 3339, so that texts compare as times do)."""
     meta = obj["metadata"]
     writes = [

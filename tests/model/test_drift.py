@@ -254,7 +254,7 @@ def test_a_purged_instance_has_nothing_but_its_row() -> None:
     instance = row(status=Status.PURGED)
     assert Case([instance], []).kinds() == []
     namespace = home(RUNNING)[0]
-    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "inn-acme"}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "inn-acme"}}
     back = Case([instance], [namespace, claim]).one()
     assert (back.what, back.found) == (What.STATUS_WRONG, "0 revisions, 1 volume claims, 0 pods")
     assert back.mend == "kubectl delete namespace inn-acme"
@@ -303,7 +303,7 @@ def seen(case: Case) -> Seen | None:
 
 
 def test_what_is_there_is_told_of_one_instance() -> None:
-    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "inn-acme"}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "inn-acme"}}
     told = seen(running(*home(RUNNING), claim, only="acme"))
     assert told is not None
     assert (told.namespace, told.revision, told.state, told.chart, told.wanted_chart) == (
@@ -327,7 +327,7 @@ def test_what_is_there_is_told_of_one_instance() -> None:
 def test_what_is_there_is_told_where_nothing_or_something_else_is() -> None:
     nothing = seen(Case([RUNNING], [], only="acme", plans={"other": PLANS["starter"]}))
     assert nothing == Seen()
-    stray = {**workload("Deployment", "stray"), "metadata": {"name": "stray", "namespace": "inn-acme"}}
+    stray = {**workload("Deployment", "stray"), "metadata": {**DB["metadata"], "name": "stray"}}
     other = seen(Case([row(status=Status.UNINSTALLED)], [*home(row(status=Status.UNINSTALLED)), stray], only="acme"))
     assert other is not None
     assert [(each.object, each.wanted) for each in other.workloads] == [("Deployment inn-acme/stray", None)]

@@ -8,8 +8,8 @@ from drift_facts import row
 
 from innkeeper.model.drift_kinds import What
 from innkeeper.model.errors import Cause
-from innkeeper.model.explaining import to_do, worst_first
-from innkeeper.model.findings import FindingRecord
+from innkeeper.model.explaining import to_do, unready, worst_first
+from innkeeper.model.findings import FindingRecord, Seen, WorkloadState
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Choice, Question
 
@@ -77,3 +77,30 @@ def test_an_error_is_mended_by_its_causes_fix_and_then_repaired() -> None:
         "innkeeper upgrade acme",
     ]
     assert to_do(row(status=Status.ERROR), [], None) == ["innkeeper repair acme"]
+
+
+def seen(*states: WorkloadState) -> Seen:
+    return Seen(workloads=list(states))
+
+
+READY = WorkloadState(object="Deployment web", wanted=1, found=1, images=[], pods=1, ready=1)
+LACKS = READY.model_copy(update={"ready": 0, "waits_for": "Pod web-0: no node can take it", "fix": "add nodes"})
+NOT_READY = finding(5, What.NOT_READY, "innkeeper explain acme")
+
+
+def test_what_keeps_pods_from_being_ready_is_mended_first_and_no_close_look_is_asked_for_again() -> None:
+    assert to_do(row(), [NOT_READY, SCALED], None, seen(READY, LACKS, LACKS)) == ["add nodes", "innkeeper repair acme"]
+    assert to_do(row(), [], None, seen(LACKS)) == ["add nodes"]
+    assert to_do(row(), [], None, seen(READY)) == []
+
+
+def test_where_nobody_could_look_closely_that_is_what_to_do() -> None:
+    assert to_do(row(), [NOT_READY], None) == ["innkeeper explain acme"]
+    unknown = LACKS.model_copy(update={"fix": "", "waits_for": ""})
+    assert to_do(row(), [NOT_READY], None, seen(unknown)) == ["innkeeper explain acme"]
+
+
+def test_only_what_runs_lacks_pods() -> None:
+    assert unready(row(), seen(LACKS)) == [LACKS]
+    assert unready(row(status=Status.STOPPED), seen(LACKS)) == []
+    assert unready(row(), None) == []

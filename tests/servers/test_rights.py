@@ -11,7 +11,7 @@ import yaml
 
 from innkeeper.gateways.helm import find_helm
 from innkeeper.model import fence, health, surroundings, workloads
-from innkeeper.model.drift_picture import LOOKS, Look
+from innkeeper.model.drift_picture import CLOSE_LOOKS, LOOKS, Look
 from innkeeper.model.manifests import parse
 from innkeeper.settings import Settings
 
@@ -74,7 +74,7 @@ def test_what_stop_and_start_scale_may_be_listed_and_patched(api_version: str, k
     assert missing(rules, api_version, kind, {"list", "patch"}) == set()
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.kind)
+@pytest.mark.parametrize("look", [*LOOKS, *CLOSE_LOOKS], ids=lambda look: look.kind)
 def test_what_a_reconcile_looks_at_may_be_listed(look: Look, rules: Rules) -> None:
     assert missing(rules, look.api_version, look.kind, {"list"}) == set()
 

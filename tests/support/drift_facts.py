@@ -51,7 +51,7 @@ def workload(kind: str, name: str, replicas: int | None = 1, namespace: str = "i
     if replicas is not None:
         spec["replicas"] = replicas
     version = "batch/v1" if kind == "CronJob" else "apps/v1"
-    meta = {"name": name, "namespace": namespace}
+    meta = {"name": name, "namespace": namespace, "uid": f"uid-{name}"}
     return {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
 
 
@@ -98,7 +98,7 @@ def secret(name: str, *keys: str, namespace: str = "inn-acme", by: str = marks.M
 
 
 def pod(name: str = "web-1", namespace: str = "inn-acme") -> Manifest:
-    return {"kind": "Pod", "metadata": {"name": name, "namespace": namespace}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}}
 
 
 def home(of: Instance) -> list[Manifest]:
@@ -134,7 +134,7 @@ class Case:
     open_on: tuple[str, ...] = ()
 
     def judge(self) -> tuple[list[Looked], list[Finding], Reconciled]:
-        picture = Picture()
+        picture = Picture(close=self.only is not None)
         picture.take(self.objects)
         plans = catalog.parse({"plans": self.plans}, folder="")
         fleet = drift.Fleet(

@@ -13,7 +13,9 @@ from innkeeper.activities.reconciling import Reconciling
 from innkeeper.client import BadInput, Unreachable
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.memory_fleet import MemoryFleet
+from innkeeper.gateways.memory_nodes import FAULT
 from innkeeper.model import catalog
+from innkeeper.model.drift_picture import LOOKS
 from innkeeper.model.errors import Conflict, Permanent
 from innkeeper.model.findings import RECONCILE_WORKFLOW, Looking, Reconciled
 from innkeeper.model.instance import Instance, Kind, Status
@@ -23,6 +25,7 @@ from innkeeper.worker import compose
 
 from .conftest import World
 
+MOON = {"moon": "full"}
 LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
@@ -106,6 +109,32 @@ async def test_an_explanation_says_what_should_be_what_is_why_and_what_to_do(wor
     assert [each.what.value for each in told.findings] == ["replicas-changed", "quota-missing"]
     assert [each.kind for each in told.operations] == [Kind.PROVISION]
     assert told.to_do == ["innkeeper repair acme"]
+
+
+async def test_an_explanation_says_why_pods_are_not_ready_and_what_to_do_about_it(world: World) -> None:
+    await world.provisioned("acme")
+    template = {"metadata": {"annotations": {FAULT: "crash"}}}
+    await world.cluster.patch(web("acme"), {"spec": {"template": template}})
+    await world.cluster.patch(
+        Ref("apps/v1", "StatefulSet", "acme-db", "inn-acme"), {"spec": {"template": {"spec": {"nodeSelector": MOON}}}}
+    )
+    told = await world.innkeeper.explain("acme")
+    assert told.seen is not None
+    web_state, db_state = told.seen.workloads
+    assert (web_state.pods, web_state.ready, db_state.pods, db_state.ready) == (1, 1, 1, 0)
+    assert "container web keeps crashing" in web_state.waits_for
+    assert "Pod acme-db-0: no node can take it (0/2 nodes are available" in db_state.waits_for
+    assert told.to_do[0].startswith("add nodes, ")
+    # The cluster changed just now: what may be starting is told, and is no finding.
+    assert told.findings == []
+
+
+async def test_a_look_costs_the_same_lists_however_many_instances_there_are(world: World) -> None:
+    for name in ("acme", "globex", "initech"):
+        await world.provisioned(name)
+        before = world.faults.calls.count("cluster.list_objects")
+        await world.innkeeper.reconcile()
+        assert world.faults.calls.count("cluster.list_objects") - before == len(LOOKS)
 
 
 async def uid_of(world: World, kind: str, name: str) -> str:
