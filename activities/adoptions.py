@@ -108,7 +108,8 @@ class Adoptions:
         """Put the instance's marks on namespace and data, and have what is missing around the release.
 
         Raises:
-            BadInput: namespace or release are by now not what was looked at: another instance's, or not settled.
+            BadInput: namespace or release are by now not what was looked at: another instance's, or not settled, or
+                not what somebody has confirmed.
             Permanent: the namespace is gone.
             Pending: the namespace, or a Secret, was deleted at this moment.
         """
@@ -123,6 +124,8 @@ class Adoptions:
             )
         adoption.demand_free(found.namespace, work)
         revision = adoption.deployed(found, work)
+        if not adoption.is_begun(found, work):
+            adoption.demand_confirmed(adoption.outline(found, work, plan, revision), work.confirmed)
         ref = Ref("v1", "Namespace", work.namespace)
         await self._patch(ref, adoption.mark_patch(found.namespace, work))
         for secret in adoption.secrets_to_mark(found, work, plan):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from ..model import marks
+from ..model.adoption import demand_confirmed
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
 from ..model.instance import Kind, Status
@@ -45,7 +46,7 @@ class Checks:
 
         Raises:
             BadInput: unknown plan; a chart that does not render, does not fit its schema or leaves its namespace; a
-                release that cannot be adopted.
+                release that cannot be adopted, or is not what somebody has confirmed.
             NotOurs: the namespace exists and is somebody else's.
         """
         if await self._rows.operation(request.request_id) is not None:
@@ -54,7 +55,8 @@ class Checks:
             return Admission(deadlines=known.deadlines if known else Deadlines())
         if request.kind is Kind.ADOPT:
             seen = await self._adoptions.preview(request)
-            return Admission(deadlines=self._catalog.plan(seen.plan).deadlines)
+            demand_confirmed(seen, request.confirmed)
+            return Admission(deadlines=self._catalog.plan(seen.plan).deadlines, storage_mib=seen.storage_mib)
         work = await self._foreseen(request)
         if work is None:
             return Admission(deadlines=Deadlines())

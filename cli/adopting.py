@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 EXAMPLE = "innkeeper adopt acme --namespace shop --release web --tenant t1 --plan starter"
 
 
+Namespace = Annotated[str, typer.Option("--namespace", help="Where the release is.", show_default=False)]
+Owner = Annotated[str, typer.Option("--tenant", "-t", help="Who is to own the instance.", show_default=False)]
+Plan = Annotated[
+    str, typer.Option("--plan", "-p", help="A plan of the catalog.", show_default=False, autocompletion=plans)
+]
+Release = Annotated[
+    str | None, typer.Option("--release", help="The release; by default named NAME.", show_default=False)
+]
+Confirmed = Annotated[
+    str | None,
+    typer.Option(
+        "--confirmed",
+        help="With --yes: only if it is still what the --dry-run of this digest showed.",
+        metavar="DIGEST",
+        show_default=False,
+    ),
+]
+
+
 def add_to(app: typer.Typer) -> None:
     """Declare the command."""
     command(app, (*ASKING, CATALOG), panel=PANEL, example=EXAMPLE)(adopt)
@@ -32,16 +51,13 @@ def add_to(app: typer.Typer) -> None:
 def adopt(
     session: Session,
     name: Name,
-    namespace: Annotated[str, typer.Option("--namespace", help="Where the release is.", show_default=False)],
-    tenant: Annotated[str, typer.Option("--tenant", "-t", help="Who is to own the instance.", show_default=False)],
-    plan: Annotated[
-        str, typer.Option("--plan", "-p", help="A plan of the catalog.", show_default=False, autocompletion=plans)
-    ],
-    release: Annotated[
-        str | None, typer.Option("--release", help="The release; by default named NAME.", show_default=False)
-    ] = None,
+    namespace: Namespace,
+    tenant: Owner,
+    plan: Plan,
+    release: Release = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and do nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: take it over.")] = False,
+    confirmed: Confirmed = None,
     request_id: RequestId = None,
     wait: Wait = True,
     on_conflict: Conflict = "reject",
@@ -66,6 +82,7 @@ def adopt(
             session.answer(seen, lambda: _tell(session.console, seen))
             return
         _confirm(seen)
+        confirmed = seen.digest or confirmed
 
     async def ask(innkeeper: Innkeeper) -> OperationHandle:
         return await innkeeper.adopt(
@@ -74,6 +91,7 @@ def adopt(
             tenant=tenant,
             plan=plan,
             release=release,
+            confirmed=confirmed,
             request_id=request.request_id,
             asked_by=asked_by or caller(),
             on_conflict=on_conflict,
@@ -128,4 +146,6 @@ def _tell(shown: Console, seen: Adoption) -> None:
         *(("beside", each, "of others: stopped, started and purged with the instance") for each in seen.beside),
     ]
     tables.show(shown, ("", "object", "what"), rows)
+    if seen.digest:
+        shown.print(f"To have just this done by a script: --yes --confirmed {seen.digest}", style="dim")
     shown.print(f"{seen.pods} pods run on untouched. From then on the namespace is the instance's: a purge deletes it.")

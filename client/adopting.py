@@ -33,6 +33,7 @@ class Adopter(DriftReader):
         tenant: str,
         plan: str,
         release: str | None = None,
+        confirmed: str | None = None,
         request_id: str | None = None,
         asked_by: str = "",
         on_conflict: OnConflict = "reject",
@@ -45,6 +46,8 @@ class Adopter(DriftReader):
             tenant: who is to own the instance.
             plan: the plan that an upgrade brings it to.
             release: its name; by default the instance's.
+            confirmed: the `digest` of the preview that was shown. What would do something else by now is refused
+                (`NotAsConfirmed`). None: whatever it comes to.
             request_id: makes the request idempotent for ever.
             asked_by: who asks, for the record.
             on_conflict: what becomes of the request where another operation runs on the instance.
@@ -53,7 +56,7 @@ class Adopter(DriftReader):
         >>> (await handle.result()).kind.value
         'adopt'
         """
-        request = _request(name, namespace, tenant, plan, release, request_id, asked_by)
+        request = _request(name, namespace, tenant, plan, release, request_id, asked_by, confirmed)
         return await self._hand_in(request, on_conflict)
 
     async def preview_adoption(
@@ -93,7 +96,14 @@ class Adopter(DriftReader):
 
 
 def _request(
-    name: str, namespace: str, tenant: str, plan: str, release: str | None, request_id: str | None, asked_by: str
+    name: str,
+    namespace: str,
+    tenant: str,
+    plan: str,
+    release: str | None,
+    request_id: str | None,
+    asked_by: str,
+    confirmed: str | None = None,
 ) -> Request:
     return Request.of(
         Kind.ADOPT,
@@ -103,6 +113,7 @@ def _request(
         plan=plan,
         namespace=namespace,
         release=release,
+        confirmed=confirmed,
         asked_by=asked_by,
     )
 

@@ -6,6 +6,7 @@ annotation what its labels were, so that an adoption that fails takes its marks 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from .ports import Manifest, Ref
 from .preview import Adoption, Planned
 from .quotas import Used, unfit
 from .release import Revision, State, objects_of, revisions_of, settled_at
+from .sizes import sizes_of
 from .workloads import controlled
 
 _LEVEL = "pod-security.kubernetes.io/enforce"
@@ -194,8 +196,43 @@ def _unfit(wanted: Manifest, found: Found, plan: Plan) -> str:
     return unfit(plan.quota, Used(found.live_pods, found.claims, {} if limited else plan.container_defaults))
 
 
+def is_begun(found: Found, work: Work) -> bool:
+    """Whether this very adoption has marked or made anything."""
+    each = [found.namespace, *found.secrets, *found.around]
+    annotations = [manifest["metadata"].get("annotations") or {} for manifest in each]
+    return any(work.request_id in (told.get(marks.ADOPTED_BY), told.get(marks.CREATED_BY)) for told in annotations)
+
+
+def demand_confirmed(seen: Adoption, confirmed: str | None) -> None:
+    """Pass only what was confirmed, if anything was.
+
+    Raises:
+        BadInput: the adoption would by now do something else.
+    """
+    if confirmed not in (None, seen.digest):
+        raise BadInput(
+            "namespace",
+            seen.namespace,
+            "is not what it was when its adoption was confirmed; nothing was touched",
+            fix="look at what the adoption would do now, by --dry-run, and confirm that",
+            code="NotAsConfirmed",
+        )
+
+
+def _digest(seen: Adoption) -> str:
+    """A fingerprint of what is done; not of what comes and goes by itself, as pods and their use of a quota do."""
+    told = seen.model_dump(mode="json", include={"namespace", "release", "revision", "marked", "made", "beside"})
+    told["left"] = [each.object for each in seen.left]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def outline(found: Found, work: Work, plan: Plan, revision: Revision) -> Adoption:
     """What an adoption will do, for people."""
+    seen = _outline(found, work, plan, revision)
+    return seen.model_copy(update={"digest": _digest(seen)})
+
+
+def _outline(found: Found, work: Work, plan: Plan, revision: Revision) -> Adoption:
     given = [(found.namespace, False), *((each, True) for each in secrets_to_mark(found, work, plan))]
     return Adoption(
         instance=work.instance,
@@ -206,6 +243,7 @@ def outline(found: Found, work: Work, plan: Plan, revision: Revision) -> Adoptio
         revision=revision.version,
         chart=revision.chart,
         pods=len(found.live_pods),
+        storage_mib=sizes_of(found.claims).storage_mib,
         marked=[
             Planned(object=_named(each), what=_changes(each, work, data=data))
             for each, data in given

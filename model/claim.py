@@ -169,6 +169,7 @@ def work_of(request: Request, row: Instance, claim: Claim) -> Work:
         former_plan=claim.former_plan,
         resident=_is_resident(request, claim),
         goal=_goal(request.kind, claim.found, claim.former),
+        confirmed=request.confirmed,
     )
 
 

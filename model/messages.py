@@ -62,6 +62,8 @@ class Request(Message):
     """Of an adoption: where the release is."""
     release: str | None = None
     """Of an adoption: the release's name."""
+    confirmed: str | None = None
+    """Of an adoption: the digest of the preview that was confirmed; None: whatever it comes to."""
     asked_by: str = ""
     """Who asked, for the record; free text."""
 
@@ -81,6 +83,7 @@ class Request(Message):
         plan: str | None = None,
         namespace: str | None = None,
         release: str | None = None,
+        confirmed: str | None = None,
         asked_by: str = "",
     ) -> Request:
         """A checked request from a caller's words; an adoption's release is named as the instance, if not otherwise.
@@ -104,13 +107,14 @@ class Request(Message):
             plan=plan,
             namespace=names.check_namespace(namespace or "") if kind is Kind.ADOPT else None,
             release=names.check_release(release or instance) if kind is Kind.ADOPT else None,
+            confirmed=confirmed if kind is Kind.ADOPT else None,
             asked_by=asked_by,
         )
 
     @model_serializer(mode="wrap")
     def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the keys of adoptions in any other request: workers of a version before them know neither."""
-        apart = () if self.kind is Kind.ADOPT else ("namespace", "release")
+        """Without the keys of adoptions in any other request: workers of a version before them know none of them."""
+        apart = () if self.kind is Kind.ADOPT else ("namespace", "release", "confirmed")
         return {key: value for key, value in told(self).items() if key not in apart}
 
     @property
@@ -146,6 +150,13 @@ class Work(Message):
     """The instance ran or was stopped in its namespace, which is not made anew where it is gone."""
     goal: Status | None = None
     """The settled status that this operation leads to; None of one that a worker of before began."""
+    confirmed: str | None = None
+    """Of an adoption: the digest of the preview that was confirmed."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what no adoption has confirmed: workers of a version before do not know the key."""
+        return {key: value for key, value in told(self).items() if key != "confirmed" or value is not None}
 
     @property
     def purges(self) -> bool:

@@ -39,5 +39,9 @@ class Adoption(Message):
     """What an operator would expect to be done and is not, with the reason."""
     beside: list[str] = Field(default_factory=list)
     """Workloads of others in the namespace: stopped, started and purged with the instance from then on."""
+    storage_mib: int = 0
+    """What the namespace's volume claims request: it counts against the plan's limit."""
+    digest: str = ""
+    """Stands for what is marked, made, left and beside: given back as `confirmed`, nothing else is done."""
     asked_before: bool = False
     """The request id is known: it has been asked for, and nothing would be done anew."""

@@ -33,13 +33,14 @@ async def test_a_dry_run_shows_and_does_nothing(scripted: dict[str, str], tempor
     name = a_name()
     told = await ran("adopt", name, *SHOP, "--dry-run", env=scripted)
     assert (told.code, told.err) == (0, "")
-    first, header, *rows, last = told.out.splitlines()
+    first, header, *rows, digest, last = told.out.splitlines()
     assert first == f"{name}: release web in namespace shop at revision 7 (room-0.1.0), plan starter"
     assert header.split() == ["object", "what"]
     assert rows == [
         "mark    Namespace shop        label innkeeper.dev/plan=starter",
         "beside  CronJob shop/nightly  of others: stopped, started and purged with the instance",
     ]
+    assert digest == "To have just this done by a script: --yes --confirmed as-shown"
     assert last.startswith("2 pods run on untouched.")
     assert not await asked(temporal, name)
 
@@ -56,6 +57,25 @@ async def test_a_script_says_yes(scripted: dict[str, str]) -> None:
     assert (told.code, told.out.splitlines()[-1]) == (0, f"{name} is running")
     document = (await ran("adopt", name, *SHOP, "--yes", "--output", "json", env=scripted)).document
     assert document["kind"] == "adopt"
+
+
+async def test_a_script_says_yes_to_what_was_shown_alone(scripted: dict[str, str]) -> None:
+    told = await ran("adopt", a_name(), *SHOP, "--yes", "--confirmed", "as-shown", env=scripted)
+    assert told.code == 0, told
+    told = await ran("adopt", a_name(), *SHOP, "--yes", "--confirmed", "otherwise", "--output", "json", env=scripted)
+    assert (told.code, told.document["error"]["code"]) == (2, "NotAsConfirmed")
+
+
+async def test_what_a_person_was_shown_is_what_is_done(scripted: dict[str, str]) -> None:
+    def typed() -> tuple[str, int]:
+        terminal = on_terminal("adopt", a_name(), *SHOP[:-1], "changed", env=scripted)
+        terminal.expect(r"Adopt i\w+\?")
+        terminal.sendline("y")
+        code = ended(terminal)
+        return str(terminal.before), code
+
+    said, code = await asyncio.to_thread(typed)
+    assert (code, "is not what it was" in said) == (2, True)
 
 
 @pytest.mark.parametrize(("answer", "code", "last"), [("y", 0, "is running"), ("n", 2, "nothing was touched")])

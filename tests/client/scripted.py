@@ -44,6 +44,10 @@ TROUBLE = Cause(code="ImagePull", message="the image cannot be pulled", object="
 A_DAY = 86_400
 
 
+AS_SHOWN = "as-shown"
+"""The digest of every preview."""
+
+
 class Scripted:
     """The wire of an operation: its argument, its query, its updates, its result and its two failures."""
 
@@ -180,6 +184,10 @@ class Provision(Scripted):
 class Adopt(Scripted):
     @workflow.run
     async def run(self, request: Request) -> OperationResult:
+        # What was confirmed of a plan that is called so, is not so any more.
+        if request.confirmed not in (None, AS_SHOWN) or (request.plan == "changed" and request.confirmed):
+            cause = Cause(code="NotAsConfirmed", message="namespace: 'shop' is not what it was.", fix="look")
+            raise ApplicationError(cause.message, cause, type="Refused", non_retryable=True)
         return await self.play(request)
 
 
@@ -204,6 +212,7 @@ class Preview:
             pods=2,
             marked=[Planned(object=f"Namespace {namespace}", what="label innkeeper.dev/plan=starter")],
             beside=["CronJob shop/nightly"],
+            digest=AS_SHOWN,
             asked_before=request.request_id == "asked-before",
         )
 

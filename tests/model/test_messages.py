@@ -137,3 +137,10 @@ def test_workers_of_before_adoptions_read_every_other_request() -> None:
     told = json.loads(ask().model_dump_json())
     assert set(told) == {"kind", "instance", "request_id", "tenant", "plan", "asked_by"}
     assert ask().home == ("inn-acme", "acme")
+
+
+def test_what_was_confirmed_is_an_adoptions_alone_and_no_part_of_its_digest() -> None:
+    told = {"request_id": "r1", "tenant": "t1", "plan": "starter", "confirmed": "d1"}
+    adopt = Request.of(Kind.ADOPT, "acme", namespace="shop", **told)
+    assert (adopt.confirmed, adopt.digest) == ("d1", adopt.model_copy(update={"confirmed": None}).digest)
+    assert "confirmed" not in Request.of(Kind.PROVISION, "acme", **told).model_dump()
