@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from temporalio import activity
@@ -15,7 +15,7 @@ from ..model.drift_picture import CLOSE_LOOKS, LOOKS, Look, Picture, Stored
 from ..model.drift_ports import Fleet
 from ..model.errors import InnkeeperError, Pending
 from ..model.finding_ports import Findings
-from ..model.findings import MOST_NAMED, FindingRecord, Looking, Reconciled
+from ..model.findings import MOST_NAMED, Finding, FindingRecord, Looking, Reconciled
 from ..model.freezes import FreezeRows, on
 from ..model.instance import Instance
 from ..model.ports import Desk, Helm, Page, Rows
@@ -28,6 +28,9 @@ AT_ONCE = 4
 
 BATCH = 1000
 """Instances of one write."""
+
+MOST_REPAIRS = 100
+"""That one look asks for: where a whole fleet drifts at once, its repairs are to leave room for people's requests."""
 
 
 class Reconciling:
@@ -64,6 +67,7 @@ class Reconciling:
         # Rows first: an operation that begins after this has raised its row's generation, and the write notices.
         rows = await self._read_rows(looking.instance)
         running = await self._running([row for row in rows if not row.status.settled])
+        rows = await self._reread(rows, running)
         open_on = dict.fromkeys(each.instance for each in await self._standing(looking.instance))
         picture = await self._picture(rows, looking.instance)
         fleet = drift.Fleet(
@@ -82,17 +86,26 @@ class Reconciling:
             written = await self._findings.reconciled(batch, [each for each in findings if each.instance in those])
             told = told.model_copy(update={"written": told.written.plus(written)})
         if any(each.policy is Policy.REPAIR for each in findings):
-            told = await self._respond({row.name: row for row in rows}, looking.instance, told)
+            told = await self._respond({row.name: row for row in rows}, findings, looking.instance, told)
         return told
 
-    async def _respond(self, rows: Mapping[str, Instance], only: str | None, told: Reconciled) -> Reconciled:
-        """Ask for the repairs that plans want: one an instance at a time, each once, and none of what is frozen."""
-        wanted = [each for each in await self._standing(only) if each.policy is Policy.REPAIR and each.instance in rows]
+    async def _respond(
+        self, rows: Mapping[str, Instance], findings: Sequence[Finding], only: str | None, told: Reconciled
+    ) -> Reconciled:
+        """Ask for the repairs that plans want: one an instance at a time, each once, and none of what is frozen.
+
+        Of what stands, only what was found just now: the others' instances were left alone, and may be well.
+        """
+        found = {(each.instance, each.what, each.object) for each in findings if each.policy is Policy.REPAIR}
+        standing = await self._standing(only)
+        wanted = [each for each in standing if (each.instance, each.what, each.object) in found]
         freezes = await self._freezes.freezes()
         asked: dict[str, None] = {}
         held: dict[str, None] = {}
         failures: list[str] = []
         for finding in wanted:
+            if len(asked) == MOST_REPAIRS:
+                break
             row = rows[finding.instance]
             if row.name in asked or row.name in held:
                 continue
@@ -131,6 +144,16 @@ class Reconciling:
 
         found = await asyncio.gather(*(runs(row) for row in rows))
         return {row.name for row, running in zip(rows, found, strict=True) if running}
+
+    async def _reread(self, rows: Sequence[Instance], running: Collection[str]) -> list[Instance]:
+        """The rows, those in transition that nothing stands behind as they are now: it may have ended since."""
+        found: list[Instance] = []
+        for row in rows:
+            if row.status.settled or row.name in running:
+                found.append(row)
+            elif (now := await self._rows.instance(row.name)) is not None:
+                found.append(now)
+        return found
 
     async def _standing(self, only: str | None) -> list[FindingRecord]:
         """The findings that stand."""
