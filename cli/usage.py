@@ -115,23 +115,23 @@ def tell(session: Session, figures: Sequence[Figure], by: str) -> None:
 
     rows: dict[tuple[datetime, str, str, str], dict[str, Decimal]] = defaultdict(dict)
     sums: dict[str, Decimal] = defaultdict(Decimal)
-    growing: set[datetime] = set()
+    growing: set[tuple[datetime, str, str, str]] = set()
     for figure in figures:
         place = figure.window_start, figure.instance, figure.tenant, figure.plan
         rows[place][figure.metric] = figure.quantity
         sums[figure.metric] += figure.quantity
         if not figure.final:
-            growing.add(figure.window_start)
+            growing.add(place)
     known = [metric for metric in METRICS if metric in sums]
     metrics = [*known, *sorted(sums.keys() - METRICS.keys())]
     form = "%Y-%m-%d" if by == "day" else "%Y-%m-%d %H:%M"
     told: list[tuple[object, ...]] = [
         (
-            f"{window.astimezone(UTC):{form}}{OPEN if window in growing else ''}",
-            *who,
+            f"{place[0].astimezone(UTC):{form}}{OPEN if place in growing else ''}",
+            *place[1:],
             *(_told(used.get(metric)) for metric in metrics),
         )
-        for (window, *who), used in sorted(rows.items())
+        for place, used in sorted(rows.items())
     ]
     if told:
         told.append(("all", None, None, None, *(_told(sums[metric]) for metric in metrics)))

@@ -166,7 +166,9 @@ class Fleet:
             owner = _owner(home) if home else None
             if home is not None and owner is not None:
                 yield from _judge_unowned(owner, home)
-            yield from self._unowned_volumes(owner or namespace.removeprefix(NAMESPACE_PREFIX), namespace)
+            # Of a namespace that never was an instance's, volumes are somebody else's.
+            if owner is not None or namespace.startswith(NAMESPACE_PREFIX):
+                yield from self._unowned_volumes(owner or namespace.removeprefix(NAMESPACE_PREFIX), namespace)
 
     def _unowned_volumes(self, name: str, namespace: str) -> Iterator[Finding]:
         return (_volume(name, each) for each in self._picture.volumes if each.namespace == namespace)

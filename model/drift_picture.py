@@ -14,7 +14,6 @@ from . import marks
 from .errors import Permanent
 from .health_world import asked_at, is_leaving
 from .manifests import Manifest
-from .names import NAMESPACE_PREFIX
 from .revision import STORAGE_TYPE, Revision, State, described
 
 OURS = f"{marks.MANAGED_BY}={marks.MANAGER}"
@@ -311,7 +310,7 @@ class Picture:
     def _take_volume(self, manifest: Manifest) -> None:
         claim = (manifest.get("spec") or {}).get("claimRef") or {}
         namespace = str(claim.get("namespace", ""))
-        if (manifest.get("status") or {}).get("phase") == "Released" and namespace.startswith(NAMESPACE_PREFIX):
+        if (manifest.get("status") or {}).get("phase") == "Released":
             self.volumes.append(Volume(manifest["metadata"]["name"], namespace, str(claim.get("name"))))
 
     def _stored(self, secret: Manifest) -> Stored:

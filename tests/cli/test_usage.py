@@ -57,6 +57,13 @@ def test_people_see_a_row_a_window_and_the_sums(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_only_what_is_not_metered_to_its_end_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    other = figure("running_seconds", "5", 1).model_copy(update={"instance": "globex"})
+    tell(Session("innkeeper usage", {"output": Tabular.TEXT}), [*FIGURES, other], "day")
+    first, second = capsys.readouterr().out.splitlines()[2:4]
+    assert (first.split()[:2], second.split()[:2]) == (["2026-03-02…", "acme"], ["2026-03-02", "globex"])
+
+
 def test_where_nothing_was_used_only_the_columns_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     tell(Session("innkeeper usage", {}), [], "hour")
     assert capsys.readouterr().out.split() == ["window", "instance", "tenant", "plan"]

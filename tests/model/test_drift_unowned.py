@@ -72,6 +72,16 @@ def test_retained_volumes_without_a_claim_are_found_whoever_has_had_them() -> No
         assert Case([], [other]).kinds() == []
 
 
+def test_a_retained_volume_of_what_was_adopted_is_found_where_somebody_had_put_it() -> None:
+    for status in (Status.RUNNING, Status.PURGED):
+        adopted = row(namespace="shop", status=status)
+        around = [] if status is Status.PURGED else home(adopted)
+        found = Case([adopted], [*around, volume(namespace="shop")]).one()
+        assert (found.instance, found.what, found.object) == ("acme", What.VOLUME_UNOWNED, "PersistentVolume pv-1")
+    pod = {"kind": "Pod", "metadata": {"name": "web", "namespace": "elsewhere"}}
+    assert Case([], [pod, volume(namespace="elsewhere")]).kinds() == []
+
+
 def test_a_look_at_one_instance_says_nothing_of_others() -> None:
     other = row("other")
     objects = [*ownerless(), volume(namespace="inn-gone"), *home(other)]
