@@ -11,6 +11,7 @@ from ..model.messages import Work
 from ..model.ports import Cluster, Manifest, Ref
 from .fence import Hold
 from .polling import until
+from .telling import waiting_for
 
 MOST_NAMED = 10
 """Objects that an error names."""
@@ -42,6 +43,8 @@ async def see_gone(cluster: Cluster, work: Work, hold: Hold, deleted: Sequence[R
         if deleted is None:
             found += await cluster.contents(work.namespace)
         held[:] = [str(Ref.to(each)) for each in found if each and _is_going(each, work)]
+        if held:
+            waiting_for(f"deleted objects to go: {', '.join(sorted(held)[:MOST_NAMED])}")
         return not held
 
     if not await until(gone, at_most=hold.patience, every=EVERY):

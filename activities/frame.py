@@ -25,6 +25,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
 from .polling import RESERVE, step_left, time_left
+from .telling import begin
 
 GRACE = timedelta(seconds=5)
 """How long before Temporal's timeout an activity's own deadline fires: Temporal's does not stop an activity."""
@@ -129,12 +130,13 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
         yield
         return
     limit = timeout.total_seconds()
+    telling = begin()
     life = asyncio.timeout(None)
     begun = time.clock_gettime(_CLOCK)
 
     async def beat(last: float) -> None:
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
-            activity.heartbeat()
+            activity.heartbeat(*telling.details)
             last = time.clock_gettime(_CLOCK)
             await asyncio.sleep(limit / 3)
         life.reschedule(asyncio.get_running_loop().time())

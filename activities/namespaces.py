@@ -11,11 +11,13 @@ from ..model.leftovers import leftovers
 from ..model.messages import Prepared, Work
 from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import fallback
+from ..model.surroundings import why_it_stays
 from .fence import Fence
 from .home import demand_home, has_home
 from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
+from .telling import waiting_for
 
 _HELD = "remove what holds it, or the finalizers of it; nothing foreign is stripped"
 
@@ -64,7 +66,7 @@ class Namespaces:
             marks.demand_ours(found, work.instance, work.tenant)
             if found["metadata"].get("deletionTimestamp"):
                 raise Pending(
-                    f"Namespace {work.namespace} is being deleted",
+                    f"Namespace {work.namespace} is being deleted{why_it_stays(found)}",
                     object=f"Namespace {work.namespace}",
                     fix="wait, or remove the finalizers that hold it",
                     retry_after=1,
@@ -154,7 +156,10 @@ class Namespaces:
 
         async def gone() -> bool:
             now = await self._cluster.get(ref)
-            return now is None or now["metadata"]["uid"] != uid
+            if now is None or now["metadata"]["uid"] != uid:
+                return True
+            waiting_for(f"Namespace {work.namespace} to go{why_it_stays(now)}")
+            return False
 
         if await until(gone, at_most=patience()):
             return None

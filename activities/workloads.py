@@ -20,6 +20,7 @@ from .home import demand_home, has_home
 from .polling import patience
 from .stopping import lift_stop, patch_workload, resume, workloads_of
 from .storage import read_revisions
+from .telling import waiting_for
 
 REFUSALS = frozenset({"QuotaExceeded", "PodSecurity", "PodRefused"})
 """Codes of what a controller was told about its pods, which it tries again by itself, more and more seldom."""
@@ -52,6 +53,7 @@ class Workloads:
                         break
                     if isinstance(found, health.Failed):
                         raise NeverReady.of(found.cause)
+                    waiting_for(found.waiting_for)
                     await watch.changed()
         except TimeoutError:
             raise _too_late(work, found) from None
@@ -135,6 +137,7 @@ class Workloads:
         try:
             async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
                 while left := _still_running(watch.objects(), work):
+                    waiting_for(f"pods to end: {', '.join(left[:10])}")
                     await watch.changed()
         except TimeoutError:
             raise Pending(

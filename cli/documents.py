@@ -101,6 +101,8 @@ class OperationLog(Document):
     ended_at: datetime | None = None
     now: str = ""
     """What it waits for; empty after the end."""
+    waiting_for: str = ""
+    """What that waits for just now, e.g. a pod that no node takes, as far as it says so."""
     events: list[StepEvent]
     question: Question | None = None
     """What the operation is parked with; null while it is not, and where no worker answers."""

@@ -159,6 +159,8 @@ def _tell_why(session: Session, found: Explanation) -> None:
         session.say(f"  {row.cause.code}: {row.cause.message}", "red")
     if found.question is not None:
         session.say(f"  parked: {found.question.headline}: {found.question.cause}", "yellow")
+    if found.waiting_for:
+        session.say(f"  {found.now}: waiting for {found.waiting_for}", "yellow")
     lacking = explaining.unready(row, found.seen)
     for state in lacking:
         session.say(f"  {state.object}: {state.verdict}", "red")
@@ -166,7 +168,7 @@ def _tell_why(session: Session, found: Explanation) -> None:
         tell_finding(session, each, "  ")
         session.say(f"    that is: {each.what.meaning}")
     tell_freezes(session, found.freezes, "  ")
-    if row.cause is None and found.question is None and not found.findings and not lacking:
+    if not (row.cause or found.question or found.findings or found.waiting_for or lacking):
         session.say("  nothing is known to be wrong", "green")
 
 

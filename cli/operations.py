@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,10 +21,14 @@ from .session import Session, console
 if TYPE_CHECKING:
     from ..client import Innkeeper, OperationHandle
     from ..model.messages import OperationResult
+    from .progress import Board
 
     Ask = Callable[[Innkeeper], Awaitable[OperationHandle]]
 
 PANEL = "Operations"
+
+REASONS_EVERY = 2.0
+"""Seconds between two looks at what the step under way waits for."""
 
 Name = Annotated[str, typer.Argument(help="The instance's name.", metavar="NAME", show_default=False)]
 Guard = Annotated[
@@ -281,13 +286,31 @@ async def follow(session: Session, title: str, handle: OperationHandle) -> Opera
     with Board(title, shown if shown.is_terminal or not session.json else None) as board:
         if handle.run_id is None:
             board.waits_for((await handle.describe()).now)
-        async for event in handle.progress():
-            board.take(event)
-            if event.state is StepState.PARKED:
-                question = (await handle.describe()).question
-                if question is not None and question.asked_at == event.at:  # else it was answered since
-                    board.ask(how_to_answer(session, handle.instance, question))
+        async with _reasons(handle, board):
+            async for event in handle.progress():
+                board.take(event)
+                if event.state is StepState.PARKED:
+                    question = (await handle.describe()).question
+                    if question is not None and question.asked_at == event.at:  # else it was answered since
+                        board.ask(how_to_answer(session, handle.instance, question))
     return await handle.result()
+
+
+@contextlib.asynccontextmanager
+async def _reasons(handle: OperationHandle, board: Board) -> AsyncIterator[None]:
+    """Have the board say what a step waits for, where it takes longer than a moment."""
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(REASONS_EVERY)
+            board.reason(await handle.waiting_for())
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def tell_result(session: Session, result: OperationResult) -> None:

@@ -76,6 +76,7 @@ class Board:
         self._first: StepEvent | None = None
         self._waits_for = "a worker"
         self._question: list[str] = []
+        self._reason = ""
         self._spinner = Spinner("dots", style="cyan")
         self._live = (
             Live(console=console, refresh_per_second=10, get_renderable=self._shown)
@@ -101,6 +102,7 @@ class Board:
         """Show one more event."""
         self._first = self._first or event
         self._question = []
+        self._reason = ""
         line = self._story.take(event)
         self._print(event_line(event, line, self._first))
 
@@ -108,6 +110,13 @@ class Board:
         """Show what has to happen before the first event."""
         self._waits_for = what
         self._print(f"waiting for {what}")
+
+    def reason(self, reason: str) -> None:
+        """Show what the step under way waits for, until the next event."""
+        if reason != self._reason.removeprefix("waiting for "):
+            self._reason = reason and f"waiting for {reason}"
+            if reason:
+                self._print(f"{'':12}waiting for {reason}")
 
     def ask(self, question: list[str]) -> None:
         """Show what an operator is asked, until the next event."""
@@ -140,7 +149,7 @@ class Board:
             mark: Spinner | Text = self._spinner
             if self._ended or asks:
                 mark = Text("?" if asks else "…", "yellow")
-            return mark, Text(line.name), f"{line.seconds:.1f} s", Text(line.began.detail, "dim")
+            return mark, Text(line.name), f"{line.seconds:.1f} s", Text(self._reason or line.began.detail, "dim")
         sign, style = ENDED[line.end.state]
         return Text(sign, style), Text(line.name), f"{line.seconds:.2f} s", Text(line.end.detail, style)
 

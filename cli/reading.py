@@ -274,6 +274,7 @@ async def _log_of(handle: OperationHandle) -> OperationLog:
         started_at=described.started_at,
         ended_at=described.ended_at,
         now=described.now,
+        waiting_for=described.waiting_for,
         events=await handle.events(),
         question=described.question,
     )
@@ -317,6 +318,8 @@ def _tell_log(session: Session, log: OperationLog) -> None:
     story = Story()
     for event in log.events:
         session.say(event_line(event, story.take(event), log.events[0]))
+    if log.waiting_for:
+        session.say(f"{log.now}: waiting for {log.waiting_for}", "yellow")
     for line in how_to_answer(session, log.instance, log.question) if log.question else ():
         session.say(line)
     if log.cause is not None:

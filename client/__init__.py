@@ -23,7 +23,8 @@ from ..model.reports import Recorded, UsageReport
 from ..model.usage_ports import Figure, Metered, UsagePage
 from .api import Innkeeper
 from .delivery import OnConflict
-from .handle import OperationDescription, OperationHandle
+from .descriptions import OperationDescription
+from .handle import OperationHandle
 from .operators import Parked
 from .sync import SyncInnkeeper, SyncOperationHandle
 from .timeline import Part, Span, Timeline

@@ -14,10 +14,10 @@ from ..model.explaining import Explanation
 from ..model.findings import RECONCILE_WORKFLOW, FindingPage, Looking, Reconciled, Seen
 from ..model.freezes import on
 from ..model.instance import Instance
-from ..model.messages import Question
 from ..model.names import workflow_id_of
 from ..model.ports import Page
 from . import connection, runs
+from .descriptions import OperationDescription
 from .handle import OperationHandle
 from .reading import Reader
 from .rows import RowsSource
@@ -93,7 +93,8 @@ class DriftReader(Reader):
         row = await self.get(name)
         if row is None:
             raise BadInput("name", name, "is no instance", fix="see which there are: `innkeeper list`")
-        (seen, why), question = await asyncio.gather(self._look(row), self._question(row))
+        (seen, why), running = await asyncio.gather(self._look(row), self._running(row))
+        question = running.question if running else None
         findings = explaining.worst_first((await self.findings(row.name, limit=1000)).items)
         ran = await self.operations(row.name, limit=LAST)
         freezes = await (await self._rows.open_freezes()).freezes()
@@ -106,6 +107,8 @@ class DriftReader(Reader):
             findings=findings,
             freezes=on(freezes, row),
             operations=ran.items,
+            now=running.now if running else "",
+            waiting_for=running.waiting_for if running else "",
             question=question,
             to_do=explaining.to_do(row, findings, question, seen),
         )
@@ -116,15 +119,14 @@ class DriftReader(Reader):
         except InnkeeperError as error:
             return None, _short(error.cause)
 
-    async def _question(self, row: Instance) -> Question | None:
+    async def _running(self, row: Instance) -> OperationDescription | None:
+        """The operation that is under way, None where none is or Temporal does not say."""
         if row.status.settled:
             return None
         try:
             with connection.temporal_errors(self._client):
                 run = await runs.latest(self._client, workflow_id_of(row.name))
-            return (
-                None if run is None else (await OperationHandle(self._client, row.name, run.run_id).describe()).question
-            )
+            return None if run is None else await OperationHandle(self._client, row.name, run.run_id).describe()
         except InnkeeperError:
             return None
 

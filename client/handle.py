@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from ..model.errors import Answer, BadInput, Cause, InnkeeperError, OperationFailed, Refused, Unreachable
+from ..model.errors import Answer, BadInput, InnkeeperError, OperationFailed, Refused, Unreachable
 from ..model.messages import (
     PROGRESS_QUERY,
     OperationResult,
     Outcome,
     Progress,
-    Question,
     StepEvent,
 )
 from ..model.names import workflow_id_of
-from . import runs
+from . import pending, runs
 from .connection import ANSWER_WITHIN, TRANSIENT, is_unknown, translated
+from .descriptions import OperationDescription
 from .endings import ending_of
 from .timeline import Timeline, timeline_of
 from .waiting import Turn
@@ -33,32 +32,6 @@ PATIENCE = timedelta(seconds=60)
 
 _QUICKEST, _SLOWEST = 0.1, 0.5
 _QUERY_WITHIN = timedelta(seconds=2)
-
-
-class OperationDescription(BaseModel):
-    """An operation as it stands."""
-
-    model_config = ConfigDict(frozen=True)
-
-    request_id: str
-    kind: str
-    instance: str
-    tenant: str | None
-    """The tenant the request named, None where it named none."""
-    run_id: str | None
-    """None while the request waits for its turn."""
-    asked_by: str
-    outcome: Outcome
-    """`undone` for a refused request, too: nothing was touched."""
-    cause: Cause | None
-    """Why it did not come to what was asked."""
-    started_at: datetime | None
-    """None while the request waits for its turn."""
-    ended_at: datetime | None
-    now: str
-    """What the running step, or a request that has no run yet, waits for; empty after the end."""
-    question: Question | None = None
-    """What the operation is parked with; None while it is not, and where no worker answers."""
 
 
 class OperationHandle:
@@ -213,9 +186,9 @@ class OperationHandle:
             return self._described_by_its_turn(refused, "")
         if run is None:
             return self._described_by_its_turn(None, await self._waits_for())
-        ending, told = None, None
+        ending, told, waiting_for = None, None, ""
         if run.running:
-            told = await self._told()
+            told, waiting_for = await asyncio.gather(self._told(), self.waiting_for())
         else:
             ending = await self._ending()
         return OperationDescription(
@@ -230,8 +203,19 @@ class OperationHandle:
             started_at=run.started_at,
             ended_at=run.ended_at,
             now=told.now if told else "a worker" if run.running else "",
+            waiting_for=waiting_for,
             question=told.question if told else None,
         )
+
+    async def waiting_for(self) -> str:
+        """What the step under way waits for just now, in words for people; empty where nothing is said of it.
+
+        >>> handle = await innkeeper.provision("soylent", tenant="t1", plan="starter")
+        >>> result = await handle.result()
+        >>> await handle.waiting_for()
+        ''
+        """
+        return await pending.waiting_for(self._client, self._workflow) if self._run_id else ""
 
     async def timeline(self) -> Timeline:
         """Where the operation's time went so far: queues, workflow code, and each step by what it works on.

@@ -38,6 +38,7 @@ class SyncOperationHandle(Twin[OperationHandle]):
     events = blocking(OperationHandle.events)
     cancel = blocking(OperationHandle.cancel)
     describe = blocking(OperationHandle.describe)
+    waiting_for = blocking(OperationHandle.waiting_for)
     timeline = blocking(OperationHandle.timeline)
 
 

@@ -34,6 +34,10 @@ class Explanation(BaseModel):
     """Those that hold it."""
     operations: list[OperationRecord]
     """The last ones, the newest first."""
+    now: str = ""
+    """The step of the operation that runs; empty where none does, or nobody says."""
+    waiting_for: str = ""
+    """What that waits for just now."""
     question: Question | None = None
     """What the operation that runs is parked with."""
     to_do: list[str]

@@ -125,3 +125,10 @@ def probe_pod(work: Work) -> Manifest:
         "metadata": {"name": "innkeeper-probe", "namespace": work.namespace},
         "spec": {"containers": [container], "securityContext": security},
     }
+
+
+def why_it_stays(namespace: Manifest) -> str:
+    """What the cluster says of a namespace that is being deleted and is still there, as the end of a sentence."""
+    conditions = (namespace.get("status") or {}).get("conditions") or ()
+    told = [str(each["message"]) for each in conditions if each.get("status") == "True" and each.get("message")]
+    return f": {'; '.join(told)}" if told else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -136,6 +137,43 @@ async def test_what_is_frozen_wholly_refuses_people_too(innkeeper: Innkeeper, pl
     assert (await ran("stop", "still-life", env=platform_env)).code == 0
     both = await ran("freeze", "still-life", "--cluster", env=platform_env)
     assert (both.code, "is not the one thing to freeze" in both.err) == (2, True)
+
+
+async def test_what_a_start_waits_for_is_said_while_it_waits_and_why_pods_of_what_runs_are_not_ready(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, platform_env: dict[str, str]
+) -> None:
+    await (await innkeeper.provision("roomless", tenant="t1", plan="starter")).result()
+    await (await innkeeper.stop("roomless")).result()
+    web = Ref("apps/v1", "Deployment", "roomless-web", "inn-roomless")
+    moon = {"spec": {"template": {"spec": {"nodeSelector": {"moon": "full"}}}}}
+    await cluster.patch(web, moon)
+    starting = await innkeeper.start("roomless")
+    async with asyncio.timeout(60):
+        while "no node can take it" not in await starting.waiting_for():
+            await asyncio.sleep(0.1)
+    log = await ran("logs", "roomless", env=platform_env)
+    assert re.search(
+        r"^ready: waiting for Deployment roomless-web: .* 0/\d+ nodes are available", log.out, re.MULTILINE
+    )
+    document = (await ran("logs", "roomless", "--output", "json", env=platform_env)).document
+    valid(document, "OperationLog")
+    assert document["waiting_for"].startswith("Deployment roomless-web: ")
+    explained = await ran("explain", "roomless", env=platform_env)
+    assert re.search(r"^  ready: waiting for Deployment roomless-web: ", explained.out, re.MULTILINE)
+    following = asyncio.create_task(ran("logs", "roomless", "--follow", env=platform_env))
+    await asyncio.sleep(8)
+    await cluster.patch(web, {"spec": {"template": {"spec": {"nodeSelector": None}}}})
+    followed = await following
+    assert followed.code == 0
+    assert re.search(r"^ {12}waiting for Deployment roomless-web: .*no node can take it", followed.out, re.MULTILINE)
+    await cluster.patch(Ref("apps/v1", "StatefulSet", "roomless-db", "inn-roomless"), moon)
+    async with asyncio.timeout(60):
+        while "no node can take it" not in (page := await ran("explain", "roomless", env=platform_env)).out:
+            await asyncio.sleep(0.5)
+    line = r"^  StatefulSet inn-roomless/roomless-db: 0 of 1 pods ready: Pod roomless-db-0: no node can take it"
+    assert re.search(line, page.out, re.MULTILINE)
+    assert "nothing is known to be wrong" not in page.out
+    assert re.search(r"^What to do\n  add nodes, ", page.out, re.MULTILINE)
 
 
 async def test_attention_goes_without_drift_where_the_rows_cannot_be_read(platform_env: dict[str, str]) -> None:

@@ -47,12 +47,14 @@ def test_what_is_exported_is_there_and_no_more() -> None:
         "api",
         "connection",
         "delivery",
+        "descriptions",
         "desk",
         "drift",
         "endings",
         "freezing",
         "handle",
         "operators",
+        "pending",
     }
     modules |= {"portal", "reading", "rows", "runs", "schedules", "sync", "timeline", "updates", "usage", "waiting"}
     public = {name for name in vars(client) if not name.startswith("_")}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 from following import failed
-from in_memory import World
+from in_memory import World, send_to
 
 from innkeeper.model import marks
 from innkeeper.model.errors import Forbidden, ReleaseFailed
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome, StepState
-from innkeeper.model.ports import Manifest, Ref
 
 
 @pytest.mark.parametrize(
@@ -144,11 +143,6 @@ async def test_a_claim_that_was_never_bound_and_was_kept_is_named_by_the_next_pr
     assert "StatefulSet unbound-db: 0 of 1 pods ready: Pod unbound-db-0: waits for PersistentVolumeClaim" in str(cause)
     assert 'storageclass.storage.k8s.io "nowhere" not found' in cause.message
     assert "kubectl delete persistentvolumeclaim data-unbound-db-0 --namespace inn-unbound" in cause.fix
-
-
-async def send_to(world: World, name: str, selector: Manifest | None) -> None:
-    web = Ref("apps/v1", "Deployment", f"{name}-web", f"inn-{name}")
-    await world.cluster.patch(web, {"spec": {"template": {"spec": {"nodeSelector": selector}}}})
 
 
 async def test_a_pod_that_no_node_takes_ends_an_operation_at_its_deadline_by_name(world: World) -> None:

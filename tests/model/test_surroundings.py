@@ -154,3 +154,12 @@ def test_the_probe_is_a_pod_that_the_strictest_level_and_quota_let_pass() -> Non
             },
         },
     }
+
+
+def test_a_namespace_that_stays_says_what_holds_it_as_far_as_the_cluster_does() -> None:
+    held = {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "example.com/hold in 1 pods"}
+    fine = {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "all is well"}
+    more = {"type": "NamespaceContentRemaining", "status": "True", "message": "pods. has 1 resource instances"}
+    told = surroundings.why_it_stays({"status": {"conditions": [held, fine, {"status": "True"}, more]}})
+    assert told == ": example.com/hold in 1 pods; pods. has 1 resource instances"
+    assert surroundings.why_it_stays({}) == ""

@@ -336,3 +336,9 @@ async def fresh_world(environment: WorkflowEnvironment) -> AsyncIterator[World]:
     await settle_in(world.cluster, OPERATORS)
     yield world
     await world.end()
+
+
+async def send_to(world: World, name: str, selector: Manifest | None) -> None:
+    """Let an instance's web pods run on the nodes with these labels only, or on any."""
+    web = Ref("apps/v1", "Deployment", f"{name}-web", f"inn-{name}")
+    await world.cluster.patch(web, {"spec": {"template": {"spec": {"nodeSelector": selector}}}})
