@@ -29,7 +29,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 10
+SCHEMA = 11
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 LONGEST_PAGE = 999

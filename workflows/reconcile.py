@@ -12,11 +12,12 @@ with workflow.unsafe.imports_passed_through():
 
 from . import calls
 
-ATTEMPT = timedelta(minutes=10)
-"""For one look at all instances."""
+ATTEMPT = timedelta(minutes=20)
+"""For one look at all instances: a hundred thousand take some ten minutes, and who has died is silent."""
 
-PATIENCE = timedelta(minutes=20)
-"""How long it is tried. Then the reconcile fails, for people to see, and the schedule's next one begins anew."""
+PATIENCE = timedelta(minutes=28)
+"""How long it is tried. Then the reconcile fails, for people to see, and the schedule's next one begins anew. Less than
+the half an hour after which the schedule has it ended, by which nobody would learn why."""
 
 
 @workflow.defn(name=RECONCILE_WORKFLOW)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from desk import Desk
@@ -14,8 +15,10 @@ from usage_desk import SIZES, Gateway, corrections, due, events_of, figures, hap
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.model.errors import BadInput
 from innkeeper.model.instance import Instance, Kind, Status
+from innkeeper.model.ports import Page
 from innkeeper.model.reports import UsageReport
 from innkeeper.model.usage import HOUR, hour_of
+from innkeeper.model.usage_ports import Usage
 
 
 async def test_what_is_purged_is_metered_until_its_last_day_is_final_and_then_left_alone(
@@ -98,3 +101,29 @@ async def test_a_report_of_what_has_not_happened_yet_is_refused(usage: Gateway, 
     with pytest.raises(BadInput, match="lies in the future"):
         await usage.record_usage([report(desk, 1), report(desk, 2, ago=-24 * 365)])
     assert sum(each.quantity for each in await figures(usage, desk)) == 1
+
+
+@pytest.mark.parametrize("by", ["hour", "day"])
+async def test_pages_of_any_length_come_to_the_whole(usage: Gateway, desk: Desk, by: Literal["hour", "day"]) -> None:
+    second, third = (Desk(desk.database, f"{desk.name}-{more}", desk.tenant) for more in ("b", "c"))
+    for each in (desk, second, third):
+        await each.settle(Status.STOPPED)
+        # Beside and without what is metered.
+        await usage.record_usage([report(each, 1, ago=60), report(each, 2, ago=2), report(each, 3, ago=2, metric="b")])
+    await happened(desk, 30, Status.RUNNING)
+    await happened(desk, 28.5, Status.RUNNING, plan="other")
+    await happened(desk, 4, Status.STOPPED)
+    await meter(usage, desk)
+    await happened(third, 50, Status.RUNNING)
+    await meter(usage, third)
+    wanted = Usage(tenant=desk.tenant, by=by)
+    whole = (await usage.usage(wanted, Page(limit=1000))).items
+    assert len({each.instance for each in whole}) == 3
+    for limit in (1, 2, 7, len(whole) - 1, len(whole)) if by == "day" else (7, 40, len(whole)):
+        page = await usage.usage(wanted, Page(limit=limit))
+        found = list(page.items)
+        while page.next is not None:
+            assert len(page.items) == limit
+            page = await usage.usage(wanted, Page(limit=limit, after=page.next))
+            found += page.items
+        assert found == whole

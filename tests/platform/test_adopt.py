@@ -27,6 +27,7 @@ from ..cli.terminal import ended, on_terminal, run
 
 ROOM = Path(__file__).parents[2] / "charts" / "room"
 SECRET = "room-credentials"
+GUEST = {"spec": {"restartPolicy": "Never", "containers": [{"name": "guest", "image": "example/guest:1"}]}}
 PASSWORD = base64.b64encode(b"somebodys-own").decode()
 
 
@@ -50,6 +51,12 @@ class Scripts:
         words += [word for value in values for word in ("--set", value)]
         child = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
         assert await child.wait() == 0
+
+    async def beside(self) -> Manifest:
+        """A workload of somebody's beside the release, that never runs."""
+        meta = {"name": "guest", "namespace": self.namespace}
+        spec = {"suspend": True, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": GUEST}}}
+        return await self._cluster.create({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec})
 
     async def pods(self) -> dict[str, tuple[str, int]]:
         """Each pod with its UID and how often its containers were restarted."""
@@ -103,7 +110,13 @@ async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on
     assert {each.object for each in seen.marked} == {"Namespace shop", f"Secret shop/{SECRET}"}
     assert "ResourceQuota shop/innkeeper" in {each.object for each in seen.made}
 
-    result = await (await innkeeper.adopt("acme", **told, request_id="adopt-1")).result()
+    # What came between the preview and the deed is not taken over unseen.
+    guest = await scripts.beside()
+    with pytest.raises(Refused, match="'shop' is not what it was when its adoption was confirmed"):
+        await (await innkeeper.adopt("acme", **told, confirmed=seen.digest)).result()
+    await cluster.delete(Ref.to(guest), uid=guest["metadata"]["uid"])
+
+    result = await (await innkeeper.adopt("acme", **told, confirmed=seen.digest, request_id="a1")).result()
     assert (result.outcome, result.status, result.revision) == (Outcome.DONE, Status.RUNNING, 1)
     assert (await scripts.pods(), await scripts.templates()) == (pods, templates)
     assert await scripts.states("web") == [State.DEPLOYED]
@@ -116,7 +129,7 @@ async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on
     assert secret is not None
     assert secret["data"] == {"password": PASSWORD}
     assert secret["metadata"]["labels"][marks.DATA] == "true"
-    assert (await (await innkeeper.adopt("acme", **told, request_id="adopt-1")).result()).generation == 1
+    assert (await (await innkeeper.adopt("acme", **told, request_id="a1")).result()).generation == 1
 
     # What the first upgrade brings is what there is of drift, and the Secret is taken as it was.
     assert set((await innkeeper.reconcile("acme")).found) == {"release-by-hand", "policy-changed"}
