@@ -24,8 +24,8 @@ SEED := $(or $(SEED),$(shell date +%s))
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: help demo up down test properties mutation histories bench bench-usage bench-reconcile recovery outages chaos \
-    check format check-format lint types imports venv lock clean
+.PHONY: help demo up down test properties mutation histories bench bench-scale bench-sizing bench-usage bench-reconcile \
+    recovery outages chaos check format check-format lint types imports venv lock clean
 
 help: ## list these targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ histories: $(READY) ## store the histories of operations that tests/histories do
 
 bench: $(READY) ## what one, 10 and 100 instances cost at once, beside bare Helm; ARGS=--help says how to choose
 	@$(BIN)/python -m innkeeper.benchmarks.fleet $(ARGS)
+
+bench-scale: $(READY) ## the same with 1,000 others, sick ones, a backlog of 1,000 and a killed worker; ARGS=--help
+	@$(BIN)/python -m innkeeper.benchmarks.scale $(ARGS)
+
+bench-sizing: $(READY) ## how many workers 1,000, 10,000 and 100,000 instances need, by what was measured here
+	@$(BIN)/python -m innkeeper.benchmarks.sizing $(ARGS)
 
 bench-reconcile: $(READY) ## what a look for drift costs: seconds, API and database calls; ARGS='--instances 100 1000'
 	@$(BIN)/python benchmarks/reconcile.py $(ARGS)

@@ -1,0 +1,160 @@
+"""The tables of `make bench`: medians over the rounds, and ratios that are the medians of the rounds' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .arms import PHASES
+from .costs import PROCESSES
+from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
+from .records import Record
+
+SUMMARY = (
+    *("", "ours, s", "bare, s", "ratio", "one of ours, s", "one of bare's, s", "CPU s", "ratio of CPU"),
+    *("API requests each", "database calls each", "events", "history, KiB"),
+)
+LIMITS = {
+    1: {"provision": 1.5},
+    100: {"provision": 1.3, "upgrade": 1.3, "stop": 1.2, "start": 1.2, "restart": 1.2},
+    300: {"provision": 1.3, "upgrade": 1.3},
+}
+"""What was promised: at most so many times what bare Helm takes, with nothing else present."""
+
+LITTLE = 0.05
+"""Requests a release below which a kind of them is not told."""
+
+
+class Found:
+    """The records of one size with so many others present."""
+
+    def __init__(self, records: Sequence[Record], size: int, present: int) -> None:
+        self.records = [each for each in records if (each.size, each.present) == (size, present)]
+        self.size = size
+        self.present = present
+        self.rounds = len({each.round for each in self.records})
+
+    def of(self, arm: str, phase: str) -> list[Record]:
+        """One arm's records of a phase."""
+        return [each for each in self.records if (each.arm, each.phase) == (arm, phase)]
+
+    def seconds(self, arm: str, phase: str) -> dict[int, float]:
+        """Wall time by round."""
+        return {each.round: each.costs.seconds for each in self.of(arm, phase)}
+
+    def cpu(self, arm: str, phase: str) -> dict[int, float]:
+        """CPU seconds of all processes by round."""
+        return {each.round: each.cpu for each in self.of(arm, phase)}
+
+
+def report(records: Sequence[Record]) -> list[str]:
+    """All tables; the details are those of the greatest size, with the fewest others present."""
+    played = sorted({(each.present, each.size) for each in records})
+    founds = [Found(records, size, present) for present, size in played]
+    lines = ["### Targets", "", *verdicts(targets(founds))]
+    for found in founds:
+        lines += ["", f"### {_title(found)}", "", *summary(found)]
+    details = next(found for found in reversed(founds) if found.present == founds[0].present)
+    lines += ["", f"### CPU seconds by process, ours / bare: {_title(details)}", "", *by_process(details)]
+    lines += ["", f"### API requests a release, ours / bare: {_title(details)}", "", *by_request(details)]
+    lines += ["", f"### Seconds of each step, p50 / p95 / p99: {_title(details)}", "", *by_step(details)]
+    lines += ["", f"### MiB at most: {_title(details)}", "", *by_memory(details)]
+    return lines
+
+
+def _title(found: Found) -> str:
+    rounds = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
+    return f"{found.size} at once, {found.present} others present, {rounds}"
+
+
+def summary(found: Found) -> list[str]:
+    """One line a phase."""
+    rows = []
+    for phase in PHASES:
+        ours, bare = found.of("ours", phase), found.of("bare", phase)
+        seconds = found.seconds("ours", phase), found.seconds("bare", phase)
+        cpu = found.cpu("ours", phase), found.cpu("bare", phase)
+        requests = [middle(sum(each.costs.requests.values()) for each in arm) / found.size for arm in (ours, bare)]
+        rows.append(
+            (
+                phase,
+                f"{middle(seconds[0].values()):.2f}",
+                f"{middle(seconds[1].values()):.2f}",
+                ratio_cell(*seconds),
+                percentiles(each for record in ours for each in record.latencies),
+                percentiles(each for record in bare for each in record.latencies),
+                f"{middle(cpu[0].values()):.1f} / {middle(cpu[1].values()):.1f}",
+                ratio_cell(*cpu),
+                f"{requests[0]:.0f} / {requests[1]:.0f}",
+                f"{middle(each.costs.calls for each in ours) / found.size:.1f}",
+                max((count for record in ours for count in record.events), default=0),
+                f"{middle(each for record in ours for each in record.history_bytes) / 1024:.1f}",
+            )
+        )
+    return table(SUMMARY, rows)
+
+
+def by_process(found: Found) -> list[str]:
+    """CPU seconds: one line a process, one column a phase."""
+
+    def of(process: str, arm: str, phase: str) -> float:
+        return middle(each.costs.cpu.get(process, 0.0) for each in found.of(arm, phase))
+
+    rows = [
+        (name, *(f"{of(name, 'ours', phase):.2f} / {of(name, 'bare', phase):.2f}" for phase in PHASES))
+        for name in PROCESSES
+    ]
+    return table(("", *PHASES), rows)
+
+
+def by_request(found: Found) -> list[str]:
+    """API requests a release: one line a verb and resource."""
+    kinds = {kind for each in found.records for kind in each.costs.requests}
+
+    def of(kind: str, arm: str, phase: str) -> float:
+        return middle(each.costs.requests.get(kind, 0) for each in found.of(arm, phase)) / found.size
+
+    rows = []
+    for kind in sorted(kinds, key=lambda kind: (kind.split()[1], kind)):
+        counts = [(of(kind, "ours", phase), of(kind, "bare", phase)) for phase in PHASES]
+        if any(count >= LITTLE for pair in counts for count in pair):
+            rows.append((kind, *(f"{ours:.1f} / {bare:.1f}" for ours, bare in counts)))
+    return table(("", *PHASES), rows)
+
+
+def by_step(found: Found) -> list[str]:
+    """Seconds of each step of ours, from the histories: one line a step."""
+    steps: list[str] = []
+    for phase in PHASES:
+        steps += [step for each in found.of("ours", phase) for step in each.steps if step not in steps]
+    rows = [(step, *(percentiles(_of_step(found, phase, step)) for phase in PHASES)) for step in dict.fromkeys(steps)]
+    return table(("", *PHASES), rows)
+
+
+def _of_step(found: Found, phase: str, step: str) -> Iterator[float]:
+    for each in found.of("ours", phase):
+        yield from each.steps.get(step, ())
+
+
+def by_memory(found: Found) -> list[str]:
+    """The most that each process held at the end of a phase."""
+    names = [name for name in PROCESSES if name not in ("client", "Helm")]
+
+    def most(name: str, arm: str) -> float:
+        return max((each.memory.get(name, 0.0) for phase in PHASES for each in found.of(arm, phase)), default=0.0)
+
+    return table(("", "MiB"), [(name, f"{max(most(name, 'ours'), most(name, 'bare')):.0f}") for name in names])
+
+
+def targets(founds: Sequence[Found]) -> Iterator[Target]:
+    """What was promised of the figures that there are."""
+    for found in founds:
+        if found.present:
+            continue
+        for phase, limit in LIMITS.get(found.size, {}).items():
+            told = ratio(found.seconds("ours", phase), found.seconds("bare", phase))
+            if told is not None:
+                yield Target(f"{phase} of {found.size}", limit, told, " × bare")
+    for phase, most in (("provision", 30), ("stop", 20)):
+        events = [count for found in founds for record in found.of("ours", phase) for count in record.events]
+        if events:
+            yield Target(f"history of a {phase}", most, max(events), " events")

@@ -1,0 +1,114 @@
+"""Where and of what figures were taken, and how a benchmark leaves them: as JSON, on the screen, and in the docs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from .figures import pasted
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on and nobody can see from them."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory GiB": round(pages / 2**30, 1),
+        "system": platform.system(),
+        "kernel": platform.release(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return found[0] if found else platform.machine()
+
+
+def innkeeper_version() -> str:
+    """The version, with the commit where this is a checkout."""
+    try:
+        asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return __version__
+    return f"{__version__} ({told})"
+
+
+def versions(platform_s: Mapping[str, str]) -> dict[str, str]:
+    """What was measured; the platform's parts say theirs themselves."""
+    lite = json.loads((ROOT / "embedded" / "node" / "package.json").read_text())["dependencies"]["@supabase/lite"]
+    here = {"innkeeper": innkeeper_version(), "python": sys.version.split()[0], "temporalio": version("temporalio")}
+    return {**here, **platform_s, "supabase lite": lite}
+
+
+class Report:
+    """One run's figures; made before it begins, so that it knows the load that was there already."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.parts: Mapping[str, str] = {}
+        """The versions of the platform's parts, once they are known."""
+        self._begun = datetime.now(UTC)
+        self._before = os.getloadavg()[0]
+
+    def leave(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the figures so far to benchmarks/results, with all that they depend on."""
+        told = {
+            "at": self._begun.isoformat(timespec="seconds"),
+            "until": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "versions": versions(self.parts),
+            "load before and after": [self._before, os.getloadavg()[0]],
+            **figures,
+        }
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{self.name}.json").write_text(json.dumps(told, indent=1) + "\n")
+        return told
+
+
+def last(name: str, made_by: str) -> dict[str, Any]:
+    """What the last run left.
+
+    Raises:
+        SystemExit: it left nothing; says what to run.
+    """
+    try:
+        found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    except FileNotFoundError:
+        raise SystemExit(f"There is no benchmarks/results/{name}.json. Run: {made_by}") from None
+    return found
+
+
+def origin(told: Mapping[str, Any]) -> str:
+    """One paragraph that says where and of what the tables below it are."""
+    where, (before, after) = told["machine"], told["load before and after"]
+    parts = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    return (
+        f"{told['at'][:16].replace('T', ' ')} UTC, {where['cores']} cores ({where['processor']}), "
+        f"{where['memory GiB']} GiB, {where['system']} {where['kernel']}; load {before:.1f} before and {after:.1f} "
+        f"after. {parts}."
+    )
+
+
+def publish(name: str, block: Sequence[str]) -> None:
+    """Put the tables into docs/performance.md, in place of those of the run before."""
+    PAGE.write_text(pasted(PAGE.read_text(), name, block))
+    print(f"\n{PAGE.relative_to(ROOT)} has these tables now.")

@@ -1,0 +1,63 @@
+"""Whether it stays fast and fair with a thousand: each scenario by itself, on platforms of its own.
+
+Prints Markdown tables and writes all figures, with the machine and its load, to benchmarks/results/scale.json. No time
+is asserted; only a lost request ends this with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from . import crowd, rush, scale_tables
+from .machine import Report, last, origin, publish
+from .stage import opened
+
+SCENARIOS: dict[str, Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]] = {
+    "flat": lambda chosen: crowd.flat(chosen.instances, min(chosen.at_once, chosen.instances), chosen.rounds),
+    "load": lambda chosen: crowd.load(chosen.instances, max(1, min(300, chosen.instances * 3 // 10))),
+    "sick": lambda chosen: rush.sick(min(150, chosen.instances), chosen.rounds),
+    "backlog": lambda chosen: rush.backlog(chosen.instances),
+}
+
+
+async def measure(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """The figures of each scenario; what was measured is written before the next begins."""
+    async with opened() as stage:
+        report.parts = await stage.versions()
+    figures = {}
+    for name in chosen.scenarios or SCENARIOS:
+        print(f"\n{name}", flush=True)
+        figures[name] = await SCENARIOS[name](chosen)
+        report.leave(figures)
+    return figures
+
+
+def main() -> int:
+    """The command; 1 where a request was lost."""
+    parser = argparse.ArgumentParser(prog="make bench-scale ARGS=…", description=__doc__)
+    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="which: flat load sick backlog (all)")
+    more: dict[str, Any] = {"type": int, "metavar": "N"}
+    parser.add_argument("--instances", default=1000, help="others present, and requests of the backlog (1000)", **more)
+    parser.add_argument("--at-once", default=50, help="of flat: provisions at once (50)", **more)
+    parser.add_argument("--rounds", default=5, help="of flat and sick, in turns (5)", **more)
+    parser.add_argument("--last", action="store_true", help="measure nothing, and show the last run's tables")
+    parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
+    chosen = parser.parse_args()
+    if chosen.last:
+        told = last("scale", "make bench-scale")
+    else:
+        report = Report("scale")
+        told = report.leave(asyncio.run(measure(chosen, report)))
+    lines = [origin(told), "", *scale_tables.report(told)]
+    print("\n".join(lines))
+    if chosen.publish:
+        publish("scale", lines)
+    return 1 if any(run["lost"] for run in scale_tables.backlogs(told)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Holds what the tables of `make bench` and `make bench-scale` say, on figures that are easy to reckon with."""
+
+from typing import Any
+
+import pytest
+
+from innkeeper.benchmarks import fleet_tables, scale_tables
+from innkeeper.benchmarks.arms import PHASES
+from innkeeper.benchmarks.costs import PROCESSES, Costs
+from innkeeper.benchmarks.fleet_tables import Found
+from innkeeper.benchmarks.records import Record
+
+SIZE = 100
+
+
+def record(arm: str, phase: str, number: int, seconds: float, **changed: Any) -> Record:
+    cpu = dict.fromkeys(PROCESSES, 1.0)
+    requests = {"POST pods": 2 * SIZE, "GET leases": 1}
+    costs = Costs(seconds, cpu, requests, 300 if arm == "ours" else 0)
+    of_ours = {"events": [20, 31], "history_bytes": [4096], "steps": {"Helm release": [0.5, 0.7]}}
+    more = {"memory": {"worker": 200.0}, **(of_ours if arm == "ours" else {}), **changed}
+    return Record(arm, phase, more.pop("size", SIZE), more.pop("present", 0), number, costs, [seconds], **more)
+
+
+def rounds(**changed: Any) -> list[Record]:
+    """Two rounds: ours takes 1.2 times what bare Helm takes, on a machine that is slower in the second."""
+    return [
+        record(arm, phase, number, seconds * (1 + number), **changed)
+        for number in (0, 1)
+        for phase in PHASES
+        for arm, seconds in (("ours", 12.0), ("bare", 10.0))
+    ]
+
+
+def cells(lines: list[str], first: str) -> list[str]:
+    [line] = [line for line in lines if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_phase_is_told_with_both_times_and_the_ratio_of_rounds() -> None:
+    shown = dict(zip(fleet_tables.SUMMARY, cells(fleet_tables.summary(Found(rounds(), SIZE, 0)), "stop"), strict=True))
+    assert (shown["ours, s"], shown["bare, s"]) == ("18.00", "15.00")
+    assert shown["ratio"] == "**1.20** (1.20–1.20)"
+    assert (shown["API requests each"], shown["database calls each"]) == ("2 / 2", "3.0")
+    assert (shown["events"], shown["history, KiB"]) == ("31", "4.0")
+
+
+def test_what_only_innkeeper_has_and_what_rests_meanwhile_is_no_cost_of_bare_helms() -> None:
+    ours, bare = (record(arm, "stop", 0, 1.0).cpu for arm in ("ours", "bare"))
+    assert (ours, bare) == (len(PROCESSES), len(PROCESSES) - 3)
+
+
+def test_requests_that_are_no_instances_are_not_told() -> None:
+    shown = fleet_tables.by_request(Found(rounds(), SIZE, 0))
+    assert cells(shown, "POST pods") == ["POST pods", *["2.0 / 2.0"] * len(PHASES)]
+    assert not any("leases" in line for line in shown)
+
+
+def test_each_size_has_its_table_and_the_largest_one_the_details() -> None:
+    shown = fleet_tables.report([*rounds(), *rounds(size=10), *rounds(present=300)])
+    headings = [line.removeprefix("### ") for line in shown if line.startswith("### ")]
+    assert headings[1:4] == [
+        "10 at once, 0 others present, 2 rounds",
+        "100 at once, 0 others present, 2 rounds",
+        "100 at once, 300 others present, 2 rounds",
+    ]
+    assert [heading.endswith("100 at once, 0 others present, 2 rounds") for heading in headings[4:]] == [True] * 4
+
+
+def test_targets_are_those_of_the_sizes_that_were_measured() -> None:
+    told = {each.what: each.verdict for each in fleet_tables.targets([Found(rounds(), SIZE, 0)])}
+    assert told == {
+        **{f"{phase} of 100": "met" for phase in ("provision", "upgrade", "stop", "start", "restart")},
+        "history of a provision": "missed by 3%",
+        "history of a stop": "missed by 55%",
+    }
+
+
+def backlog(**changed: Any) -> dict[str, Any]:
+    run = {"accepted after": 4.0, "all after": 90.0, "outcomes": {"done": 10}, "lost": [], "small alone": [1.0]}
+    run |= {"small": [2.0, 3.0], "large": [10.0, 20.0], "killed after": 40.0, "until the next ended": 6.0}
+    return {"size": 10, "small": 2, "undisturbed": run, "worker killed": {**run, **changed}}
+
+
+def flat() -> dict[str, Any]:
+    def one(present: int, number: int, seconds: float) -> dict[str, Any]:
+        costs = {"seconds": seconds, "cpu": dict.fromkeys(PROCESSES, seconds), "requests": {"GET pods": 50}, "calls": 5}
+        return {"present": present, "round": number, "costs": costs}
+
+    records = [one(present, number, 10.0 + present / 1000) for present in (0, 1000) for number in (0, 1)]
+    return {"present": 1000, "at once": 5, "records": records}
+
+
+def load() -> dict[str, Any]:
+    keys = ("none present", "present", "until all wait", "present and running", "with their ends")
+    looks = {"worker MiB": 260.0, "connections": 12, "connections with Helm's": 60}
+    held = {key: {**looks, "worker MiB": 100.0 if key == "none present" else 260.0} for key in keys}
+    return {"present": 1000, "running": 300, "held": held, "memory MiB": {"worker": 260.0, "etcd": 90.0}}
+
+
+def sick() -> dict[str, Any]:
+    lasts = {"alone": 10.0, "all well": 12.0, "some sick": 12.6}
+    played = [
+        {"way": way, "round": number, "seconds": [1.0, last * (1 + number)]}
+        for number in (0, 1)
+        for way, last in lasts.items()
+    ]
+    return {"size": 150, "healthy": 120, "rounds": played}
+
+
+def test_every_scenario_has_its_table() -> None:
+    shown = scale_tables.report({"flat": flat(), "load": load(), "sick": sick(), "backlog": backlog()})
+    assert [line for line in shown if line.startswith("### ")] == [
+        "### Targets",
+        "### A provision with 1000 others present",
+        "### The worker with 1000 present",
+        "### 30 sick among 150",
+        "### 10 requests at once to one worker",
+    ]
+
+
+@pytest.mark.parametrize("played", [{"flat": flat()}, {"load": load()}, {"sick": sick()}, {"backlog": backlog()}])
+def test_a_scenario_may_be_played_alone(played: dict[str, Any]) -> None:
+    assert len(scale_tables.report(played)) > 8
+
+
+def test_the_healthy_among_sick_ones_are_compared_with_both() -> None:
+    shown = cells(scale_tables.sick(sick()), "among 150, of which 30 never become ready")
+    assert shown[3:] == ["**1.26** (1.26–1.26)", "**1.05** (1.05–1.05)"]
+
+
+def test_what_was_promised_of_a_crowd_is_judged() -> None:
+    played = {"flat": flat(), "load": load(), "sick": sick(), "backlog": backlog(lost=["small-1"])}
+    assert [each.verdict for each in scale_tables.targets(played)] == [
+        *("met", "met"),
+        *("missed by 4%", "missed by 20%"),
+        *("met", "missed by 15%"),
+        *("met", "met", "met", "missed"),
+    ]
