@@ -17,8 +17,7 @@ from ..client import Explanation, FindingRecord, Freeze, Parked, Reconciled, Tim
 from ..embedded.doctor import Row
 from ..model.errors import Cause
 from ..model.instance import Instance
-from ..model.messages import Decided, OperationResult, Outcome, Question, StepEvent
-from ..model.ports import InstancePage, OperationPage
+from ..model.messages import Decided, OperationRecord, OperationResult, Outcome, Question, StepEvent
 from ..model.preview import Adoption
 from ..model.usage_ports import UsagePage
 
@@ -58,6 +57,36 @@ class Cancelled(Document):
     instance: str
     result: OperationResult | None = None
     """Its end; null where it had not begun to touch anything."""
+
+
+class ListedInstance(Instance):
+    """An instance's row, and whether its operation is parked."""
+
+    parked: bool | None
+    """An operator is asked (`attention`); null where Temporal does not say."""
+
+
+class InstanceList(Document):
+    """Instances in the order of their names."""
+
+    items: list[ListedInstance]
+    next: str | None = None
+    """Give it as `--after` to read on; null at the end."""
+
+
+class ListedOperation(OperationRecord):
+    """An operation's row, and whether it is parked."""
+
+    parked: bool | None
+    """An operator is asked (`attention`); null where Temporal does not say."""
+
+
+class OperationList(Document):
+    """Operations, the newest first."""
+
+    items: list[ListedOperation]
+    next: str | None = None
+    """Give it as `--after` to read on; null at the end."""
 
 
 class Attention(Document):
@@ -191,8 +220,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "freeze": Freeze,
     "unfreeze": Unfrozen,
     "show": Instance,
-    "list": InstancePage,
-    "operations": OperationPage,
+    "list": InstanceList,
+    "operations": OperationList,
     "logs": OperationLog,
     "logs --follow": StepEvent,
     "timeline": Timeline,

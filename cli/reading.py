@@ -11,21 +11,18 @@ import typer
 
 from .asking import how_to_answer, tell
 from .completions import kinds, statuses
+from .marking import LONGEST_ASIDE, marked_instances, marked_operations, tell_parked, with_mark
 from .operations import Guard, Name, follow, tell_result
-from .options import ALL, ASKING, CATALOG, EVERY, READING, command
+from .options import ALL, ASKING, CATALOG, EVERY, command
 from .session import Session, write
 
 if TYPE_CHECKING:
     from ..client import Innkeeper, OperationHandle
     from ..model.instance import Instance
     from ..model.messages import OperationRecord, Question
-    from ..model.ports import InstancePage, OperationPage
-    from .documents import OperationLog
+    from .documents import InstanceList, OperationList, OperationLog
 
 PANEL = "Reading"
-
-LONGEST_ASIDE = 5.0
-"""Seconds for what is told beside the answer, and only where Temporal knows it."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Tenant = Annotated[str | None, typer.Option("--tenant", "-t", help="This tenant's only.", show_default=False)]
@@ -39,8 +36,8 @@ Everything = Annotated[bool, typer.Option("--all", help="All pages.")]
 def add_to(app: typer.Typer) -> None:
     """Declare the commands."""
     command(app, ASKING, panel=PANEL, example="innkeeper show acme")(show)
-    command(app, READING, panel=PANEL, example="innkeeper list --tenant t1 --status running", name="list")(list_)
-    command(app, READING, panel=PANEL, example="innkeeper operations acme --limit 5")(operations)
+    command(app, ASKING, panel=PANEL, example="innkeeper list --tenant t1 --status running", name="list")(list_)
+    command(app, ASKING, panel=PANEL, example="innkeeper operations acme --limit 5")(operations)
     command(app, ASKING, panel=PANEL, example="innkeeper logs acme --follow")(logs)
     command(app, (*EVERY, CATALOG), panel=PANEL, example="innkeeper plans --catalog catalog.yaml")(plans)
     command(app, ALL, panel=PANEL, example="innkeeper config --output json")(config)
@@ -116,24 +113,32 @@ def list_(
 
     wanted = None if status is None else _choice(Status, "status", status)
 
-    async def read() -> InstancePage:
+    async def read() -> InstanceList:
         async with session.rows() as rows:
             page = await rows.instances(Page(limit=limit, after=after), tenant=tenant, status=wanted)
             items = page.items
             while everything and page.next is not None:
                 page = await rows.instances(Page(limit=limit, after=page.next), tenant=tenant, status=wanted)
                 items = [*items, *page.items]
-            return InstancePage(items=items, next=page.next)
+        return await marked_instances(session, InstancePage(items=items, next=page.next))
 
     page = asyncio.run(read())
 
     def tell() -> None:
         columns = ("name", "tenant", "plan", "status", "url", "updated")
         rows = [
-            (each.name, each.tenant, each.plan, each.status.value, each.url, tables.moment(each.updated_at))
+            (
+                each.name,
+                each.tenant,
+                each.plan,
+                with_mark(each.status.value, parked=each.parked),
+                each.url,
+                tables.moment(each.updated_at),
+            )
             for each in page.items
         ]
         tables.show(session.console, columns, rows)
+        tell_parked(session, page)
         _tell_more(session, page)
 
     session.answer(page, tell)
@@ -160,9 +165,11 @@ def operations(
     wanted = None if kind is None else _choice(Kind, "kind", kind)
     instance = None if name is None else names.normalise(name)
 
-    async def read() -> OperationPage:
+    async def read() -> OperationList:
         async with session.rows() as rows:
-            return await rows.operations(Page(limit=limit, after=after), instance=instance, tenant=tenant, kind=wanted)
+            page = Page(limit=limit, after=after)
+            found = await rows.operations(page, instance=instance, tenant=tenant, kind=wanted)
+        return await marked_operations(session, found)
 
     page = asyncio.run(read())
 
@@ -174,19 +181,20 @@ def operations(
                 tables.span(each.started_at, each.ended_at),
                 each.kind.value,
                 each.instance,
-                each.outcome.value,
+                with_mark(each.outcome.value, parked=each.parked),
                 each.id,
                 each.cause and each.cause.message,
             )
             for each in page.items
         ]
         tables.show(session.console, columns, rows)
+        tell_parked(session, page)
         _tell_more(session, page)
 
     session.answer(page, tell)
 
 
-def _tell_more(session: Session, page: InstancePage | OperationPage) -> None:
+def _tell_more(session: Session, page: InstanceList | OperationList) -> None:
     if page.next is not None:
         session.say(f"more: --after {page.next}", "dim")
 

@@ -364,3 +364,12 @@ class Innkeeper(Adopter, UsageClient, Freezing):
         """
         with connection.temporal_errors(self._client):
             return await operators.attention(self._client, self._task_queue)
+
+    async def parked_runs(self) -> dict[str, str]:
+        """Instance → run of every operation that is parked: one question to Temporal, however many there are.
+
+        Raises:
+            Unreachable: Temporal does not answer.
+        """
+        with connection.temporal_errors(self._client):
+            return await operators.parked_runs(self._client)

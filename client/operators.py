@@ -34,6 +34,7 @@ class Parked(BaseModel):
     kind: str
     """The operation's, or the workflow's type in lower case."""
     tenant: str | None
+    """The instance's; where no worker answers, the one that the request named, None where it named none."""
     request_id: str
     run_id: str
     since: datetime
@@ -63,10 +64,21 @@ async def attention(client: Client, task_queue: str) -> list[Parked]:
     return sorted((each for each in entries if each is not None), key=lambda each: each.since)
 
 
+async def parked_runs(client: Client) -> dict[str, str]:
+    """Instance → run of every operation that is parked, by one list, without their questions.
+
+    Raises:
+        temporalio.service.RPCError: Temporal did not answer.
+    """
+    query = f"ExecutionStatus = 'Running' AND {runs.PARKED.name} = true"
+    found = [each async for each in client.list_workflows(query)]
+    return {each.typed_search_attributes.get(runs.INSTANCE) or "": each.run_id for each in found}
+
+
 async def _parked(client: Client, execution: WorkflowExecution) -> Parked | None:
     """The run as an operator needs it, None where it was answered since it was listed."""
     problem = _worded(execution.typed_search_attributes.get(PROBLEMS) or ())
-    question = None
+    question, owner = None, None
     if not problem:
         try:
             handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
@@ -74,14 +86,14 @@ async def _parked(client: Client, execution: WorkflowExecution) -> Parked | None
         except (RPCError, WorkflowQueryFailedError):
             pass
         else:
-            question = told.question
+            question, owner = told.question, told.tenant
             if question is None:
                 return None
     instance, kind, tenant, request_id = await _about(execution)
     return Parked(
         instance=instance,
         kind=kind,
-        tenant=tenant,
+        tenant=tenant or owner,
         request_id=request_id,
         run_id=execution.run_id,
         since=question.asked_at if question else execution.start_time,

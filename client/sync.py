@@ -95,6 +95,7 @@ class SyncInnkeeper(Twin[Innkeeper]):
     preview_adoption = blocking(Innkeeper.preview_adoption)
     decide = blocking(Innkeeper.decide)
     attention = blocking(Innkeeper.attention)
+    parked_runs = blocking(Innkeeper.parked_runs)
 
     get = blocking(Innkeeper.get)
     list = blocking(Innkeeper.list)

@@ -37,6 +37,8 @@ def judge_release(row: Instance, plan: Plan | None, digest: str | None, home: Ho
     where = f"Release {row.namespace}/{row.release}"
     deployed, newest = deployed_of(row, home), newest_of(row, home)
     repair, upgrade = repair_command(row.name), f"innkeeper upgrade {row.name}"
+    if newest is None and row.status is Status.STOPPED and row.upgrade_pending:
+        return  # The stop found none: the row says that the next start makes it.
     if deployed is None or newest is None:
         wanted = f"revision {row.revision}, deployed" if row.revision else "a deployed revision"
         found = f"revision {newest.version}, {newest.state.value}" if newest else ABSENT

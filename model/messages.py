@@ -328,6 +328,8 @@ class Progress(Message):
     request_id: str
     kind: Kind
     outcome: Outcome
+    tenant: str | None = None
+    """The instance's owner; before the claim the one that the request named, None where it named none."""
     events: list[StepEvent]
     now: str = ""
     """What the running step waits for, in a few words."""

@@ -180,6 +180,7 @@ class Saga:
             request_id=self.request.request_id,
             kind=self.request.kind,
             outcome=self._outcome,
+            tenant=self._work.tenant if self._work else self.request.tenant,
             events=list(self.journal.events),
             now=self.journal.step,
             question=self.parking.question,

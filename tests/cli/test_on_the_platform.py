@@ -50,12 +50,12 @@ async def test_an_instance_lives_its_life_by_commands(platform_env: dict[str, st
     instance = (await command("show", "typed", "--output", "json")).document
     valid(instance, "Instance")
     listed = (await command("list", "--tenant", "t1", "--all", "--output", "json")).document
-    valid(listed, "InstancePage")
+    valid(listed, "InstanceList")
     assert instance in listed["items"]
     assert "typed" in (await command("list", "--status", "running", "--tenant", "t1")).out
 
     history = (await command("operations", "typed", "--output", "json")).document
-    valid(history, "OperationPage")
+    valid(history, "OperationList")
     assert [each["kind"] for each in history["items"]] == ["restart", "start", "stop", "provision"]
     first = (await command("operations", "typed", "--limit", "1")).out
     cursor = re.search(r"^more: --after (\S+)$", first, re.MULTILINE)

@@ -48,6 +48,17 @@ def test_a_stopped_row_without_a_release_is_mended_by_a_start() -> None:
     assert (missing.wanted, missing.mend) == ("a deployed revision", "innkeeper start acme")
 
 
+def test_a_stopped_row_whose_next_start_makes_the_release_misses_none() -> None:
+    waits = row(status=Status.STOPPED, upgrade_pending=True)
+    objects = [each for each in home(waits) if "helm" not in each["metadata"]["name"]]
+    bare = [each for each in objects if each["kind"] not in ("Deployment", "StatefulSet")]
+    assert Case([waits], bare).found() == []
+    failed = stored(waits, 1, "failed")
+    assert Case([waits], [*bare, failed]).kinds() == ["release-missing"]
+    runs = row(upgrade_pending=True)
+    assert "release-missing" in Case([runs], bare).kinds()
+
+
 def test_a_release_that_was_never_deployed_is_missing_and_says_how_far_it_came() -> None:
     objects = changed(home(RUNNING), "Secret", "sh.helm.release.v1.acme.v1")
     case = Case([RUNNING], [*objects, stored(RUNNING, 2, "pending-install")])

@@ -69,6 +69,9 @@ async def test_attention_names_every_parked_instance_until_it_is_answered(world:
     assert (first.instance, first.kind, first.tenant, first.run_id) == ("seen-undo", "provision", "t1", undo.run_id)
     assert (first.question, second.question) == (undo_question, step_question)
     assert (second.kind, second.since) == ("upgrade", step_question.asked_at)
+    # The request named none: the operation knows whose the instance is.
+    assert second.tenant == "t1"
+    assert (await world.innkeeper.parked_runs()).items() >= {("seen-undo", undo.run_id), ("seen-step", step.run_id)}
     assert (await step.describe()).question == step_question
     await world.innkeeper.decide("seen-undo", "retry", operator="ann")
     await failed(undo)

@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from following import failed
 from in_memory import CATALOG
 
 from innkeeper.activities.reconciling import Reconciling
@@ -16,7 +17,7 @@ from innkeeper.gateways.memory_fleet import MemoryFleet
 from innkeeper.gateways.memory_nodes import FAULT
 from innkeeper.model import catalog
 from innkeeper.model.drift_picture import LOOKS
-from innkeeper.model.errors import Conflict, Permanent
+from innkeeper.model.errors import Conflict, Permanent, ReleaseFailed
 from innkeeper.model.findings import RECONCILE_WORKFLOW, Looking, Reconciled
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import TASK_QUEUE
@@ -54,6 +55,18 @@ async def test_what_operations_leave_is_no_drift(world: World) -> None:
     await (await world.innkeeper.purge("five")).result()
     found = await world.innkeeper.reconcile()
     assert (found.looked_at, found.busy, found.named) == (5, 0, [])
+
+
+async def test_what_never_ran_and_is_stopped_is_no_drift_and_can_be_started(world: World) -> None:
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
+    await failed(await world.innkeeper.provision("acme", tenant="t1", plan="starter"))
+    await (await world.innkeeper.stop("acme")).result()
+    row = await world.row("acme")
+    assert (row.status, row.upgrade_pending) == (Status.STOPPED, True)
+    found = await world.innkeeper.reconcile()
+    assert (found.looked_at, found.named) == (1, [])
+    assert (await (await world.innkeeper.start("acme")).result()).status is Status.RUNNING
+    assert (await world.innkeeper.reconcile()).named == []
 
 
 async def test_a_change_by_hand_is_found_once_and_gone_when_it_is_put_back(world: World) -> None:
