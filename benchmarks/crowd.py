@@ -74,8 +74,11 @@ async def load(present: int, running: int) -> dict[str, Any]:
     held: dict[str, dict[str, float]] = {}
     async with opened() as stage:
         await stage.make_room(present + running)
+        # A look for drift keeps what it has read, and comes every few minutes: it belongs to a worker at rest.
+        await stage.innkeeper.reconcile()
         held["none present"] = await _held(stage)
         await stage.fill(present)
+        await stage.innkeeper.reconcile()
         held["present"] = await _held(stage)
         looks = Looks(stage)
         looking = asyncio.create_task(looks.keep())

@@ -114,6 +114,11 @@ def backlogs(figures: Figures) -> list[Figures]:
     return [figures["backlog"][run] for run in RUNS] if "backlog" in figures else []
 
 
+def turns(large: int, small: int, size: int) -> float:
+    """The share of a backlog that is done when a small tenant's last one ends, if tenants took turns."""
+    return (min(large, small) + small + (size - large - small)) / size
+
+
 def backlog(told: Figures) -> list[str]:
     """Many requests at once to one worker."""
     size = told["size"]
@@ -128,6 +133,8 @@ def backlog(told: Figures) -> list[str]:
         last = f"the small tenant's {told['small']}"
         rows.append((f"{last} alone, s", *(f"{max(run['small alone']):.2f}" for run in runs)))
         rows.append((f"{last}, asked last, ended after, s", *(f"{max(run['small']):.1f}" for run in runs)))
+        fair = [turns(len(run["large"]), told["small"], size) * run["all after"] for run in runs]
+        rows.append((f"{last}, if tenants took turns, s", *(f"{seconds:.1f}" for seconds in fair)))
     large = f"the large tenant's {len(runs[0]['large'])}"
     rows.append((f"{large}: p50 / p95 / p99, s", *(percentiles(run["large"], 1) for run in runs)))
     killed = told["worker killed"]
@@ -163,3 +170,7 @@ def targets(figures: Figures) -> Iterator[Target]:
         what = f"{figures['backlog']['size']} requests, {run}"
         yield Target(f"{what}: accepted", 10, told["accepted after"], " s")
         yield Target(f"{what}: lost", 0, len(told["lost"]))
+        if told["small"]:
+            size, small = figures["backlog"]["size"], len(told["small"])
+            fair = turns(len(told["large"]), small, size) * told["all after"]
+            yield Target(f"{what}: a small tenant's {small}", 1.5, max(told["small"]) / fair, " × its turns")

@@ -135,5 +135,17 @@ def test_what_was_promised_of_a_crowd_is_judged() -> None:
         *("met", "met"),
         *("missed by 4%", "missed by 20%"),
         *("met", "missed by 15%"),
-        *("met", "met", "met", "missed"),
+        *("met", "met", "met"),
+        *("met", "missed", "met"),
     ]
+
+
+@pytest.mark.parametrize(("large", "small", "size", "share"), [(900, 3, 1000, 0.103), (5, 5, 10, 1.0), (4, 1, 5, 0.4)])
+def test_tenants_that_take_turns_hold_up_no_small_one(large: int, small: int, size: int, share: float) -> None:
+    assert scale_tables.turns(large, small, size) == pytest.approx(share)
+
+
+def test_a_small_tenant_that_waits_for_a_large_one_is_held_up() -> None:
+    run = {"large": [80.0] * 54, "small": [85.0] * 3, "all after": 90.0}
+    played = {"backlog": {**backlog(**run), "size": 60}}
+    assert [each.verdict for each in scale_tables.targets(played)][-1] == "missed by 320%"
