@@ -21,6 +21,9 @@ SHARED := --numprocesses=2 --dist=loadgroup
 # Which random examples `make properties` tries: others each time, unless it is given.
 SEED := $(or $(SEED),$(shell date +%s))
 
+# Each command that a test starts imports the code anew, and so does each workflow: compiled once, that is quick.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules

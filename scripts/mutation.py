@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import ast
 import fcntl
-import os
 import random
 import shutil
 import subprocess
@@ -34,13 +33,13 @@ STAGE = ROOT / "build" / "mutation"
 
 PACKAGES = ("activities", "cli", "client", "embedded", "gateways", "model", "workflows")
 
-CONFTEST = '''"""The same examples for every mutant: what kills one kills it again. And the switch between them
-works in the sandbox of workflows."""
+CONFTEST = '''"""The same examples for every mutant: what kills one kills it again. And the sandbox of workflows
+shares the modules: the switch between mutants works in it, and it does not import them all anew for each workflow."""
 
 from hypothesis import Phase, settings
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
-SandboxRestrictions.passthrough_modules_default.add("mutmut")
+SandboxRestrictions.passthrough_modules_default.update({"mutmut", "innkeeper"})
 
 settings.register_profile(
     "mutation", database=None, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate]
@@ -187,8 +186,6 @@ def run(*arguments: str, fails: bool = False) -> None:
         done = subprocess.run(
             [Path(sys.executable).with_name("mutmut"), "run", *arguments],
             cwd=STAGE,
-            # Each workflow's sandbox imports what is mutated anew: compiled once, that is quick.
-            env={**os.environ, "PYTHONPYCACHEPREFIX": str(STAGE / "compiled")},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
