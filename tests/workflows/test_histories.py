@@ -37,6 +37,14 @@ def stored(name: str) -> WorkflowHistory:
     return WorkflowHistory.from_json(name, (STORED / f"{name}.json").read_text())
 
 
+def unwatched(history: WorkflowHistory) -> list[str]:
+    """The steps whose worker could die without a word, for want of a heartbeat."""
+    scheduled = [each.activity_task_scheduled_event_attributes for each in history.events]
+    return [
+        each.activity_type.name for each in scheduled if each.activity_id and not each.heartbeat_timeout.ToSeconds()
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in STORED.glob("*.json")))
 async def test_a_stored_history_replays(name: str) -> None:
     result = await replayer().replay_workflow(stored(name), raise_on_replay_failure=False)
@@ -66,6 +74,7 @@ async def test_what_happens_today_replays(world: World, name: str, pytestconfig:
     await asyncio.sleep(0.05)
     history = await world.client.get_workflow_handle(workflow_id, run_id=run_id or None).fetch_history()
     assert (await replayer().replay_workflow(history, raise_on_replay_failure=False)).replay_failure is None
+    assert unwatched(history) == []
     path = STORED / f"{name}.json"
     if pytestconfig.getoption("--record-histories") and not path.exists():
         # Stack traces name the folder that they were recorded in.
