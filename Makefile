@@ -15,9 +15,6 @@ ARGS ?=
 # with what a loaded machine makes time out (see CONTRIBUTING.md). In `model` and `workflows` nearly all must be reached.
 COVERED := 97
 
-# Two processes share the tests: more have nothing to do, since all tests of the platform run in one.
-SHARED := --numprocesses=2 --dist=loadgroup
-
 # Which random examples `make properties` tries: others each time, unless it is given.
 SEED := $(or $(SEED),$(shell date +%s))
 
@@ -42,8 +39,8 @@ up: $(READY) ## start Temporal, Supabase and Kubernetes on this machine
 down: $(READY) ## stop what `make up` started; its data stays
 	@$(BIN)/innkeeper down $(ARGS)
 
-test: $(READY) ## all tests, with branch coverage, in two processes; ARGS='-k stop -x' selects, in one
-	@$(BIN)/python -m pytest --cov --cov-report=term $(or $(ARGS),$(SHARED) --cov-fail-under=$(COVERED))
+test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
+	@$(BIN)/python -m pytest --cov --cov-report=term $(if $(ARGS),,--cov-fail-under=$(COVERED)) $(ARGS)
 	@$(if $(ARGS),:,$(BIN)/coverage report --include='model/*,workflows/*' --fail-under=99)
 
 properties: $(READY) ## random requests, faults, decisions and time, in great number; SEED=7 repeats them

@@ -102,6 +102,11 @@ class Child:
         return self._process.pid
 
     @property
+    def guarded(self) -> bool:
+        """Whether it is the guard of a program, and not the program itself."""
+        return self._lifeline is not None
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
         return self._process.returncode is None

@@ -57,7 +57,7 @@ class WorkerProcess(Part):
 
     async def _start(self) -> None:
         child = await self._spawn()
-        await child.while_alive(self._polls())
+        await child.while_alive(self._polls(child))
         self._keeper = asyncio.create_task(self._keep(child))
 
     async def stop(self) -> None:
@@ -104,7 +104,7 @@ class WorkerProcess(Part):
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
 
-    async def _polls(self) -> None:
+    async def _polls(self, child: Child) -> None:
         client = await Client.connect(self._address, namespace=self._namespace)
         question = DescribeTaskQueueRequest(
             namespace=self._namespace,
@@ -118,7 +118,9 @@ class WorkerProcess(Part):
                 answer = await client.workflow_service.describe_task_queue(question)
             except RPCError as error:
                 raise NotYet(str(error)) from None
-            if not any(poller.last_access_time.ToMicroseconds() / 1e6 >= began for poller in answer.pollers):
+            seen = [each for each in answer.pollers if each.last_access_time.ToMicroseconds() / 1e6 >= began]
+            # Others may poll, too. A guard is another process than the worker that it guards.
+            if not any(child.guarded or each.identity.partition("@")[0] == str(child.pid) for each in seen):
                 raise NotYet(f"nobody polls the task queue {TASK_QUEUE!r}")
 
         await until("the worker", ask, timeout=STARTS_WITHIN)

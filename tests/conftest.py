@@ -25,9 +25,6 @@ from innkeeper.worker import running
 
 CATALOG = Path(__file__).parent / "data" / "catalog.yaml"
 
-ON_THE_PLATFORM = {"cli", "client", "embedded", "gateways", "outages", "platform"}
-"""Folders whose tests need the platform: where several processes share the tests, one of them runs all of these."""
-
 # The same examples each time, and no limit on an example's time: how long one takes is the machine's affair.
 hypothesis.settings.register_profile(
     "tests",
@@ -49,14 +46,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--uncached", action="store_true", help="workers remember no workflow: each task replays all of it"
     )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong to one process: those on the platform, and those of one module."""
-    for item in items:
-        folder, *_ = item.path.relative_to(Path(__file__).parent).parts
-        group = "platform" if folder in ON_THE_PLATFORM else f"{folder}/{item.path.stem}"
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,13 +27,22 @@ from innkeeper.model.ports import Ref
 from innkeeper.settings import Settings
 from innkeeper.worker import running
 
+from .drifting import Hands
+
 QUEUE = "swept"
 """A task queue of its own, with a worker that sweeps; the session's does not."""
 
 
 @pytest.fixture
-def sweeping(settings: Settings) -> Settings:
-    """A worker's settings that look for lost operations every second."""
+async def sweeping(settings: Settings, cluster: KubernetesCluster, addresses: Addresses) -> Settings:
+    """A worker's settings that look for lost operations every second; of other tests there are none.
+
+    Many rows are written without an operation. Their repairs would take all of Helm's slots.
+    """
+    under_way = f"?status=not.in.({','.join(each.value for each in Status if each.settled)})"
+    await Hands(cluster, addresses).rows(
+        "PATCH", "instances", query=under_way, body={"status": "error", "settled": "error"}
+    )
     return settings.model_copy(update={"task_queue": QUEUE, "sweep_every": 1})
 
 
