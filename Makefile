@@ -64,10 +64,10 @@ bench-sizing: $(READY) ## how many workers 1,000, 10,000 and 100,000 instances n
 	@$(BIN)/python -m innkeeper.benchmarks.sizing $(ARGS)
 
 bench-reconcile: $(READY) ## what a look for drift costs: seconds, API and database calls; ARGS='--instances 100 1000'
-	@$(BIN)/python benchmarks/reconcile.py $(ARGS)
+	@$(BIN)/python -m innkeeper.benchmarks.reconcile $(ARGS)
 
 bench-usage: $(READY) ## what metering costs: seconds and database calls; ARGS='--instances 100 1000'
-	@$(BIN)/python benchmarks/usage.py $(ARGS)
+	@$(BIN)/python -m innkeeper.benchmarks.usage $(ARGS)
 
 recovery: $(READY) ## how long work stands still when a worker or a connection dies; ARGS='--rounds 1 step' chooses
 	@PYTHONPATH=tests/support $(BIN)/python benchmarks/recovery.py $(ARGS)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import platform as machine
 import resource
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from innkeeper.activities.reconciling import Reconciling
+from innkeeper.benchmarks.machine import ROOT, Report
 from innkeeper.embedded.options import Addresses, Options
 from innkeeper.embedded.platform import Platform
 from innkeeper.gateways.database import SupabaseDatabase
@@ -45,8 +44,6 @@ from innkeeper.model.release import Revision, described, pack
 from innkeeper.model.wishes import wanted_release
 from innkeeper.settings import load_catalog
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).resolve().parent / "results" / "reconcile.json"
 PLAN = "starter"
 AT_ONCE = 20
 """Instances that are made side by side."""
@@ -294,16 +291,10 @@ async def measured(sizes: list[int], addresses: Addresses) -> dict[str, Any]:
 
 async def measure(sizes: list[int]) -> dict[str, Any]:
     """All figures of one run."""
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="innkeeper-bench-") as folder:
         parts = frozenset({"supabase", "kubernetes"})
         async with Platform(Options(state_dir=Path(folder), parts=parts)) as platform:
-            figures = await measured(sizes, platform.addresses)
-    return {
-        "machine": {"cores": os.cpu_count(), "system": machine.platform(), "python": sys.version.split()[0]},
-        "load before and after": [load, os.getloadavg()[0]],
-        "instances": figures,
-    }
+            return {"instances": await measured(sizes, platform.addresses)}
 
 
 def show(told: dict[str, Any]) -> None:
@@ -322,9 +313,8 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, nargs="+", default=[100, 1000])
-    told = asyncio.run(measure(parser.parse_args().instances))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+    wanted, report = parser.parse_args().instances, Report("reconcile")
+    told = report.leave(asyncio.run(measure(wanted)))
     show(told)
 
 

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform as machine
 import random
-import sys
 import tempfile
 import time
 import uuid
@@ -27,6 +23,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from innkeeper.activities.expiry import Expiry
 from innkeeper.activities.metering import Metering
+from innkeeper.benchmarks.machine import Report
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.embedded.options import Options
 from innkeeper.embedded.platform import Platform
@@ -38,7 +35,6 @@ from innkeeper.model.messages import METERING_WORKFLOW
 from innkeeper.model.usage_ports import Hours, Metered
 from innkeeper.worker import compose
 
-RESULTS = Path(__file__).resolve().parent / "results" / "usage.json"
 DAYS = 30
 EVENTS = 60
 """Of each instance: started and stopped once a day."""
@@ -99,7 +95,6 @@ async def meter(client: Client, database: Counting, again: Hours | None = None) 
 async def measure(sizes: list[int]) -> dict[str, Any]:
     """All figures of one run."""
     figures: dict[str, Any] = {}
-    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="innkeeper-bench-") as folder:
         async with Platform(Options(state_dir=Path(folder), temporal_in_memory=True)) as platform:
             where = platform.addresses
@@ -122,8 +117,6 @@ async def measure(sizes: list[int]) -> dict[str, Any]:
                             "all again": await meter(client, database, Hours(since=begun, until=now)),
                         }
     return {
-        "machine": {"cores": os.cpu_count(), "system": machine.platform(), "python": sys.version.split()[0]},
-        "load before and after": [load, os.getloadavg()[0]],
         "days": DAYS,
         "events an instance": EVENTS,
         "instances": figures,
@@ -145,9 +138,8 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, nargs="+", default=[100, 1000])
-    told = asyncio.run(measure(parser.parse_args().instances))
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(told, indent=1) + "\n")
+    wanted, report = parser.parse_args().instances, Report("usage")
+    told = report.leave(asyncio.run(measure(wanted)))
     show(told)
 
 

@@ -60,7 +60,7 @@ class Nodes:
         for volume in pod.get("spec", {}).get("volumes") or ():
             name = volume.get("persistentVolumeClaim", {}).get("claimName")
             claim = name and self._store.get(Ref("v1", "PersistentVolumeClaim", name, pod["metadata"]["namespace"]))
-            if claim and claim.get("spec", {}).get("storageClassName") not in CLASSES:
+            if claim and not _has_class(claim):
                 return f"{counted}pod has unbound immediate PersistentVolumeClaims."
         return ""
 
@@ -83,8 +83,9 @@ class Nodes:
         meta = claim["metadata"]
         if not claim.get("status"):
             claim = self._store.set_status(claim, phase="Pending")
-            self._tell_unknown_class(claim)
-        if claim.get("spec", {}).get("storageClassName") not in CLASSES:
+            if not _has_class(claim):
+                self._tell_unknown_class(claim)
+        if not _has_class(claim):
             return
         used = any(
             volume.get("persistentVolumeClaim", {}).get("claimName") == meta["name"]
@@ -96,9 +97,7 @@ class Nodes:
             self._store.set_status(self._store.change(claim, bound), phase="Bound")
 
     def _tell_unknown_class(self, claim: Manifest) -> None:
-        meta, wanted = claim["metadata"], claim.get("spec", {}).get("storageClassName")
-        if wanted in CLASSES:
-            return
+        meta, wanted = claim["metadata"], claim["spec"]["storageClassName"]
         about = {"apiVersion": "v1", "kind": claim["kind"], "name": meta["name"], "uid": meta["uid"]}
         message = f'storageclass.storage.k8s.io "{wanted}" not found'
         told = {"type": "Warning", "reason": "ProvisioningFailed", "message": message, "lastTimestamp": timestamp()}
@@ -170,6 +169,11 @@ def condition_of(kind: str, *, met: bool, reason: str = "", message: str = "") -
 
 def _labels_of(node: str) -> dict[str, str]:
     return {"kubernetes.io/hostname": node, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+
+
+def _has_class(claim: Manifest) -> bool:
+    """Whether there is the storage class that the claim asks for."""
+    return claim.get("spec", {}).get("storageClassName") in CLASSES
 
 
 def nodes_for(pod_spec: Manifest) -> list[str]:

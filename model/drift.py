@@ -9,12 +9,12 @@ from fnmatch import fnmatchcase
 
 from . import marks
 from .catalog import Catalog, Plan
-from .drift_around import ABSENT, judge_around, judge_secrets, judge_stop_quota, repair_command
+from .drift_around import ABSENT, judge_around, judge_secrets, judge_stop_quota
 from .drift_kinds import Policy, What
 from .drift_picture import Home, Picture, Volume
 from .drift_pods import judge_ready, states_of
 from .drift_release import deployed_of, is_current, judge_release, judge_workloads, newest_of
-from .findings import MOST_NAMED, Finding, FindingRecord, Looked, Reconciled, Seen
+from .findings import MOST_NAMED, Finding, FindingRecord, Looked, Reconciled, Seen, repair_command
 from .instance import Instance, Kind, Status
 from .messages import Request
 from .names import DRIFT_PREFIX, NAMESPACE_PREFIX, namespace_of

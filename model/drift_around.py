@@ -11,7 +11,7 @@ from . import marks, surroundings
 from .catalog import Generated, Plan
 from .drift_kinds import What
 from .drift_picture import Home
-from .findings import Finding
+from .findings import Finding, repair_command
 from .instance import Instance, Kind, Status
 from .messages import Work
 from .ports import Ref
@@ -36,11 +36,6 @@ _RESTORE = "restore it from a backup; without one `innkeeper repair {}` makes a 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]|[KMGTPE]i)?")
 _DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-
-
-def repair_command(name: str) -> str:
-    """The command that asks for a repair."""
-    return f"innkeeper repair {name}"
 
 
 def work_of(row: Instance) -> Work:

@@ -13,7 +13,7 @@ from . import health
 from .drift_kinds import What
 from .drift_picture import Home, Workload
 from .drift_release import deployed_of, place_of
-from .findings import Finding, WorkloadState
+from .findings import Finding, WorkloadState, explain_command
 from .instance import Instance, Status
 from .ports import Ref
 
@@ -21,11 +21,6 @@ STARTING = timedelta(minutes=2)
 """For so long after they were asked for, or made, pods may be starting."""
 
 _APPS = "apps/v1"
-
-
-def explain_command(name: str) -> str:
-    """The command that says why."""
-    return f"innkeeper explain {name}"
 
 
 def judge_ready(row: Instance, home: Home, now: datetime) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from . import wishes
 from .catalog import Plan
-from .drift_around import ABSENT, repair_command, work_of
+from .drift_around import ABSENT, work_of
 from .drift_kinds import What
 from .drift_picture import SCALED, Home, Stored, Workload
-from .findings import Finding
+from .findings import Finding, repair_command
 from .instance import Instance, Status
 from .revision import State
 

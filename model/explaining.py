@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from .drift_kinds import HowBad, What
-from .findings import FindingRecord, Seen, WorkloadState
+from .findings import FindingRecord, Seen, WorkloadState, repair_command
 from .freezes import Freeze
 from .instance import Instance, Status
 from .messages import OperationRecord, Question
@@ -61,7 +61,7 @@ def to_do(
     steps = [each.mend for each in worst_first(findings) if not (found_out and each.what in UNREADY)]
     if row.status is Status.ERROR:
         first = [row.cause.fix] if row.cause and row.cause.fix else []
-        steps = [*first, f"innkeeper repair {row.name}", *steps]
+        steps = [*first, repair_command(row.name), *steps]
     return list(dict.fromkeys([*(each.fix for each in found_out), *steps]))
 
 

@@ -15,6 +15,16 @@ MOST_NAMED = 20
 """Findings that a reconcile's result names; the rest is counted."""
 
 
+def repair_command(name: str) -> str:
+    """The command that asks for a repair."""
+    return f"innkeeper repair {name}"
+
+
+def explain_command(name: str) -> str:
+    """The command that says why an instance is as it is."""
+    return f"innkeeper explain {name}"
+
+
 class Finding(Message):
     """One disagreement, as a reconcile sees it. Never holds a value of a Secret."""
 
