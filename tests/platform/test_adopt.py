@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,87 +12,16 @@ from innkeeper.cli.documents import schema
 from innkeeper.client import Innkeeper
 from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
-from innkeeper.gateways.helm import find_helm
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model import marks
 from innkeeper.model.errors import OperationFailed, Refused
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
-from innkeeper.model.ports import Manifest, Ref
-from innkeeper.model.release import State, revisions_of, storage_labels
+from innkeeper.model.ports import Ref
+from innkeeper.model.release import State
 
 from ..cli.terminal import ended, on_terminal, run
-
-ROOM = Path(__file__).parents[2] / "charts" / "room"
-SECRET = "room-credentials"
-GUEST = {"spec": {"restartPolicy": "Never", "containers": [{"name": "guest", "image": "example/guest:1"}]}}
-PASSWORD = base64.b64encode(b"somebodys-own").decode()
-
-
-class Scripts:
-    """Somebody's own scripts: a namespace, a Secret and bare Helm."""
-
-    def __init__(self, cluster: KubernetesCluster, addresses: Addresses, namespace: str) -> None:
-        self._cluster = cluster
-        self._addresses = addresses
-        self.namespace = namespace
-
-    async def install(self, release: str, *values: str) -> None:
-        """What a script does; returns when the pods are ready."""
-        await self._cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
-        meta = {"name": SECRET, "namespace": self.namespace}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"password": PASSWORD}}
-        await self._cluster.create(secret)
-        words = [str(find_helm()), "install", release, str(ROOM), "--wait", "--timeout", "60s"]
-        words += ["--namespace", self.namespace, "--kubeconfig", str(self._addresses.kubeconfig)]
-        words += ["--kube-context", str(self._addresses.context), "--set", "url=https://shop.example"]
-        words += [word for value in values for word in ("--set", value)]
-        child = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
-        assert await child.wait() == 0
-
-    async def beside(self) -> Manifest:
-        """A workload of somebody's beside the release, that never runs."""
-        meta = {"name": "guest", "namespace": self.namespace}
-        spec = {"suspend": True, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": GUEST}}}
-        return await self._cluster.create({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": meta, "spec": spec})
-
-    async def pods(self) -> dict[str, tuple[str, int]]:
-        """Each pod with its UID and how often its containers were restarted."""
-        found = await self._cluster.list_objects("v1", "Pod", namespace=self.namespace)
-        return {pod["metadata"]["name"]: (pod["metadata"]["uid"], _restarts(pod)) for pod in found}
-
-    async def templates(self) -> dict[str, tuple[Manifest, int]]:
-        """Each workload's pod template and generation: any change of its spec raises that."""
-        lists = [
-            await self._cluster.list_objects("apps/v1", kind, namespace=self.namespace)
-            for kind in ("Deployment", "StatefulSet")
-        ]
-        return {
-            each["metadata"]["name"]: (each["spec"]["template"], each["metadata"]["generation"])
-            for objects in lists
-            for each in objects
-        }
-
-    async def states(self, release: str) -> list[State]:
-        """Helm's revisions of the release."""
-        labels = storage_labels(release)
-        found = await self._cluster.list_objects("v1", "Secret", namespace=self.namespace, labels=labels)
-        return [each.state for each in revisions_of(found)]
-
-    async def labels(self) -> dict[str, str]:
-        """The namespace's labels."""
-        found = await self._cluster.get(Ref("v1", "Namespace", self.namespace))
-        assert found is not None
-        return dict(found["metadata"]["labels"])
-
-    async def volumes(self) -> set[str]:
-        """The UIDs of the volume claims."""
-        found = await self._cluster.list_objects("v1", "PersistentVolumeClaim", namespace=self.namespace)
-        return {each["metadata"]["uid"] for each in found}
-
-
-def _restarts(pod: Manifest) -> int:
-    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses") or ())
+from .scripts import PASSWORD, SECRET, Scripts
 
 
 async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on(
@@ -170,6 +97,22 @@ async def test_an_adoption_that_fails_takes_its_marks_off_again(
     assert marks.PREFIX not in str(secret["metadata"].get("labels")) + str(secret["metadata"].get("annotations"))
     bindings = await cluster.list_objects("rbac.authorization.k8s.io/v1", "RoleBinding", namespace="ill-shop")
     assert bindings == []
+
+
+async def test_storage_that_a_release_brings_along_counts_before_anything_is_marked(
+    innkeeper: Innkeeper, cluster: KubernetesCluster, database: SupabaseDatabase, addresses: Addresses
+) -> None:
+    scripts = Scripts(cluster, addresses, "large-shop")
+    await scripts.install("web", "database.storage.size=2Gi")
+    told: dict[str, Any] = {"namespace": "large-shop", "release": "web", "tenant": "t-brings", "plan": "limited"}
+    await (await innkeeper.provision("brings-one", tenant="t-brings", plan="limited")).result()
+    before = await scripts.labels()
+    with pytest.raises(Refused, match=r"has 1 GiB of storage, asks for 2 GiB, and plan limited allows 2\.5 GiB"):
+        await (await innkeeper.adopt("brings-two", **told)).result()
+    assert (await scripts.labels(), await database.instance("brings-two")) == (before, None)
+    await (await innkeeper.uninstall("brings-one")).result()
+    await (await innkeeper.purge("brings-one")).result()
+    assert (await (await innkeeper.adopt("brings-two", **told)).result()).status is Status.RUNNING
 
 
 @pytest.mark.usefixtures("worker")

@@ -14,6 +14,7 @@ from innkeeper.model.ports import Ref, Release
 from innkeeper.settings import Settings
 
 from .drifting import Hands, drift_of
+from .scripts import Scripts
 
 
 @pytest.fixture
@@ -72,27 +73,49 @@ async def test_a_deleted_namespace_and_what_comes_back_after_a_purge_are_found(
     await hands.delete(namespace)
 
 
-async def test_a_retained_volume_whose_claim_is_gone_is_found(innkeeper: Innkeeper, hands: Hands) -> None:
+async def released(hands: Hands, name: str, namespace: str) -> Ref:
+    """A volume with data whose claim, of this namespace, is gone."""
     volume = {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
-        "metadata": {"name": "retained"},
+        "metadata": {"name": name},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "capacity": {"storage": "1Gi"},
             "hostPath": {"path": "/tmp/retained"},
             "persistentVolumeReclaimPolicy": "Retain",
             "storageClassName": "by-hand",
-            "claimRef": {"namespace": "inn-long-gone", "name": "data", "uid": "0f0f"},
+            "claimRef": {"namespace": namespace, "name": "data", "uid": "0f0f"},
         },
     }
-    made = await hands.cluster.create(volume)
+    made = Ref.to(await hands.cluster.create(volume))
     async with asyncio.timeout(60):
-        while ((await hands.cluster.get(Ref.to(made))) or {}).get("status", {}).get("phase") != "Released":
+        while ((await hands.cluster.get(made)) or {}).get("status", {}).get("phase") != "Released":
             await asyncio.sleep(0.2)
+    return made
+
+
+async def test_a_retained_volume_whose_claim_is_gone_is_found(innkeeper: Innkeeper, hands: Hands) -> None:
+    volume = await released(hands, "retained", "inn-long-gone")
     await innkeeper.reconcile()
     (found,) = (await innkeeper.findings("long-gone")).items
     assert (found.what.value, found.object) == ("volume-unowned", "PersistentVolume retained")
-    await hands.delete(Ref.to(made))
+    await hands.delete(volume)
     await innkeeper.reconcile()
     assert (await innkeeper.findings("long-gone")).items == []
+
+
+async def test_a_retained_volume_of_what_was_adopted_is_found_in_the_namespace_that_it_came_with(
+    innkeeper: Innkeeper, hands: Hands, addresses: Addresses
+) -> None:
+    name, namespace = "lent", "lent-shop"
+    await Scripts(hands.cluster, addresses, namespace).install("web")
+    await (await innkeeper.adopt(name, namespace=namespace, release="web", tenant="t1", plan="starter")).result()
+    volume = await released(hands, "retained-of-lent", namespace)
+    found = (await drift_of(innkeeper, name))["volume-unowned"]
+    assert (found.instance, found.object) == (name, "PersistentVolume retained-of-lent")
+    await (await innkeeper.uninstall(name)).result()
+    await (await innkeeper.purge(name)).result()
+    assert set(await drift_of(innkeeper, name)) == {"volume-unowned"}
+    await hands.delete(volume)
+    assert await drift_of(innkeeper, name) == {}

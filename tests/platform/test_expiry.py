@@ -63,6 +63,17 @@ async def test_a_trial_that_is_over_is_stopped_with_the_reason_and_once(
     assert [each.kind for each in (await innkeeper.operations("trial")).items] == [Kind.STOP, Kind.PROVISION]
 
 
+async def test_what_is_frozen_runs_on_however_long_its_trial_is_over(innkeeper: Innkeeper) -> None:
+    await (await innkeeper.provision("frozen-trial", tenant="t1", plan="trial")).result()
+    await innkeeper.freeze("frozen-trial", operator="ann")
+    await (await innkeeper.provision("thawed-trial", tenant="t1", plan="trial")).result()
+    await stopped(innkeeper, "thawed-trial")
+    await asyncio.sleep(3)
+    assert (await innkeeper.operations("frozen-trial", kind=Kind.STOP)).items == []
+    await innkeeper.unfreeze("frozen-trial")
+    assert (await stopped(innkeeper, "frozen-trial")).asked_by.startswith("trial: first ran at ")
+
+
 async def test_an_instance_that_is_used_runs_on_until_it_is_not(innkeeper: Innkeeper) -> None:
     await (await innkeeper.provision("sleepy", tenant="t1", plan="sleepy")).result()
 

@@ -16,7 +16,7 @@ from innkeeper.gateways.faults import Hang
 from innkeeper.model import names
 from innkeeper.model.errors import Forbidden, OperationFailed, ReleaseFailed
 from innkeeper.model.instance import Kind, Status
-from innkeeper.model.messages import SWEEP_WORKFLOW, TASK_QUEUE, OperationResult, Outcome
+from innkeeper.model.messages import SWEEP_WORKFLOW, TASK_QUEUE, OperationResult, Outcome, StepState
 from innkeeper.model.ports import Ref
 from innkeeper.model.sweeps import Swept
 
@@ -145,6 +145,26 @@ async def test_a_lost_operation_is_finished_by_a_repair(
         row = await world.row(name)
         assert (row.plan, row.upgrade_pending) == ("crowded", False)
         assert (await world.replicas(name))[f"{name}-web"] == 3
+
+
+@pytest.mark.parametrize(
+    ("lost", "steps"),
+    [
+        (Kind.PROVISION, ["claim", "prepare", "release", "restore", "ready", "record"]),
+        (Kind.START, ["claim", "prepare", "restore", "ready", "record"]),
+        (Kind.STOP, ["claim", "scale-down", "gone", "record"]),
+        (Kind.UNINSTALL, ["claim", "uninstall", "gone", "record"]),
+        (Kind.PURGE, ["claim", "uninstall", "delete-namespace", "record"]),
+        (Kind.ADOPT, ["claim", "mark", "ready", "record"]),
+    ],
+)
+async def test_a_repair_tells_the_steps_of_what_it_finishes(world: World, lost: Kind, steps: list[str]) -> None:
+    await prepared(world, lost, "told")
+    hang = world.faults.hang("told claim db.claim", when="after")
+    await lose(world, await begin(world, lost, "told"), hang)
+    await sweep(world)
+    told = await repaired(world, "told")
+    assert [event.step for event in told.steps if event.state is StepState.DONE] == steps
 
 
 async def test_a_lost_upgrade_of_a_stopped_instance_is_remembered_for_the_start(world: World) -> None:

@@ -135,9 +135,10 @@ async def test_a_start_that_cannot_apply_a_waiting_upgrade_stays_stopped_and_kee
     before = await data_of(world, name)
     await (await world.innkeeper.stop(name)).result()
     await upgraded(world, name, "crowded")
-    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"))
-    await failed(await ask(world.client, kind, name))
+    world.faults.fail("helm.upgrade", ReleaseFailed("chart says no"), when="after")
+    result = await failed(await ask(world.client, kind, name))
     row = await world.row(name)
+    assert result.outcome is Outcome.UNDONE
     assert (row.status, row.plan, row.upgrade_pending) == (Status.ERROR, "crowded", True)
     assert await world.pods(name) == []
     assert await data_of(world, name) == before

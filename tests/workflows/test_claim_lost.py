@@ -117,3 +117,11 @@ async def test_a_refusal_is_told_although_the_rows_cannot_be_asked_for_a_claim(w
         await handle.result()
     row = await world.row(name)
     assert (row.status, row.plan) == (Status.RUNNING, "starter")
+
+
+async def test_what_the_claim_itself_refuses_is_told_without_a_look_for_a_claim(world: World) -> None:
+    look = "unheard-nobody claimed *"
+    world.faults.fail(look, Unreachable("the database is down"), times=None)
+    with pytest.raises(Refused, match="is no instance"):
+        await (await ask(world.client, Kind.STOP, "unheard-nobody")).result()
+    assert world.faults.unplayed == [look]
