@@ -27,7 +27,7 @@ from .activities.charts import Charts
 from .activities.checks import Checks
 from .activities.expiry import Expiry
 from .activities.fence import Fence
-from .activities.frame import Frame
+from .activities.frame import Frame, tenant_served
 from .activities.metering import Metering
 from .activities.namespaces import Namespaces
 from .activities.reconciling import Reconciling
@@ -185,6 +185,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             kubeconfig=settings.kubeconfig,
             context=cluster.context,
             slots=settings.helm_slots,
+            whose=tenant_served,
         )
         await helm.version()
         await settle_in(cluster, settings.operator_namespace)

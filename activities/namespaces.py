@@ -153,19 +153,22 @@ class Namespaces:
     async def _held(self, work: Work, found: Manifest) -> str | None:
         """Wait until the namespace that was read is gone; None, or what holds it at the end of the attempt."""
         ref, uid = Ref("v1", "Namespace", work.namespace), found["metadata"]["uid"]
+        why = ""
 
         async def gone() -> bool:
+            nonlocal why
             now = await self._cluster.get(ref)
             if now is None or now["metadata"]["uid"] != uid:
                 return True
-            waiting_for(f"Namespace {work.namespace} to go{why_it_stays(now)}")
+            why = why_it_stays(now)
+            waiting_for(f"Namespace {work.namespace} to go{why}")
             return False
 
         if await until(gone, at_most=patience()):
             return None
         held_by = [str(Ref.to(item)) for item in await self._cluster.contents(work.namespace)]
         held = ", ".join(held_by[:10]) or "nothing listed"
-        return f"Namespace {work.namespace} is still being deleted; it holds {held}"
+        return f"Namespace {work.namespace} is still being deleted; it holds {held}{why}"
 
     def _former(self, work: Work) -> Plan:
         former = self._catalog.plans.get(work.former_plan or "")

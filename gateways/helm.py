@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from innkeeper.model.catalog import ChartRef
@@ -26,6 +26,7 @@ from innkeeper.model.release import MARK_LABEL, described
 from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
 from .helm_pod import ACCOUNT, kubeconfig_of_pod
+from .turns import Turns
 
 OLDEST = (3, 13)
 """The first Helm whose releases can carry labels."""
@@ -82,6 +83,7 @@ class HelmCommand:
         kubeconfig: the file to use; None: the service account of the pod that this runs in.
         context: its context; None: the file's own.
         slots: Helm processes at once; None: two a core.
+        whose: who a call is made for, among whom those slots go round.
         environment: where PATH and what else a child may see are taken from; None: this process's.
         variables: names of further variables a child gets, for a kubeconfig whose credentials come from a command.
         grace: seconds that a child which has to stop gets before it is killed.
@@ -95,6 +97,7 @@ class HelmCommand:
         kubeconfig: Path | None,
         context: str | None = None,
         slots: int | None = None,
+        whose: Callable[[], str] = str,
         environment: Mapping[str, str] | None = None,
         variables: Sequence[str] = (),
         grace: float = helm_child.TERM_GRACE,
@@ -109,7 +112,8 @@ class HelmCommand:
         self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
         self._where += ["--kube-context", context] if context else []
         self._grace = grace
-        self._slots = asyncio.Semaphore(slots or 2 * (os.cpu_count() or 1))
+        self._slots = Turns(slots or 2 * (os.cpu_count() or 1))
+        self._whose = whose
         self._accepted: dict[tuple[str, float], str] = {}
         self._digests: dict[tuple[tuple[str, int, int], ...], str] = {}
 
@@ -248,7 +252,7 @@ class HelmCommand:
         withheld: Sequence[str] = (),
     ) -> str:
         where = f"{namespace}/{name}"
-        async with self._slots:
+        async with self._slots.of(self._whose()):
             binary, _ = await self._helm()
             user = ["--kube-as-user", acting_as] if acting_as else []
             try:

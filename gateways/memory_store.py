@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -199,7 +200,11 @@ class Store:
             for inside in self.select(namespace=name):
                 if not inside["metadata"].get("deletionTimestamp"):
                     self.remove(inside)
-            if self.select(namespace=name):
+            left = self.select(namespace=name)
+            if left:
+                status = {**obj.get("status", {}), "conditions": _what_holds(left)}
+                if status != obj.get("status"):
+                    self._put({**obj, "status": status})
                 return
         delay = _stops_after(obj)
         if obj["metadata"].get("finalizers"):
@@ -232,3 +237,11 @@ def _stops_after(obj: Manifest) -> float:
 
 def _owners(obj: Manifest) -> Iterator[str]:
     return (owner["uid"] for owner in obj["metadata"].get("ownerReferences") or ())
+
+
+def _what_holds(left: Sequence[Manifest]) -> list[Manifest]:
+    """What a namespace that is being deleted says of the objects in it, as the namespace controller puts it."""
+    held = Counter(each for obj in left for each in obj["metadata"].get("finalizers") or ())
+    told = ", ".join(f"{name} in {number} resource instances" for name, number in sorted(held.items()))
+    message = f"Some content in the namespace has finalizers remaining: {told}"
+    return [{"type": "NamespaceFinalizersRemaining", "status": "True", "message": message}] if held else []

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Concatenate, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
@@ -63,6 +63,7 @@ async def attempt(name: str, act: Activity[T], work: Work, *, within: float, las
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {work.instance}",
+        priority=_turn_of(work),
     )
     return await unless_done(running)
 
@@ -77,7 +78,13 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
         retry_policy=UNDO_RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"undo {name} of {work.instance}",
+        priority=_turn_of(work),
     )
+
+
+def _turn_of(work: Work) -> Priority:
+    """The row's tenant: what asks for a stop need not name it, so Temporal does not know it from the request."""
+    return Priority(fairness_key=work.tenant)
 
 
 async def quick(

@@ -12,6 +12,7 @@ from innkeeper.model import marks
 from innkeeper.model.errors import Busy, Refused
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
+from innkeeper.model.names import workflow_id_of
 from innkeeper.model.ports import Ref
 
 
@@ -92,3 +93,18 @@ async def test_a_request_that_ended_is_answered_although_its_plan_is_gone_since(
     assert foreign is not None
     await world.cluster.patch(Ref("v1", "Namespace", "inn-known"), {"metadata": {"labels": {marks.INSTANCE: "other"}}})
     assert await world.provisioned("known", request_id="known-1") == first
+
+
+async def test_each_step_is_the_turn_of_the_tenant_whose_instance_it_is_though_the_request_names_none(
+    world: World,
+) -> None:
+    await world.provisioned("turn")
+    handle = await world.innkeeper.stop("turn")
+    await handle.result()
+    workflow = world.client.get_workflow_handle(workflow_id_of("turn"), run_id=handle.run_id)
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await workflow.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert {each.priority.fairness_key for each in scheduled} == {"t1"}

@@ -1,0 +1,49 @@
+"""On real parts: of many requests of one tenant and one of another, the one does not wait for the many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import pytest
+
+from innkeeper.client import Innkeeper, OperationHandle
+from innkeeper.embedded.options import Addresses
+from innkeeper.model.messages import StepState
+from innkeeper.settings import Settings
+from innkeeper.worker import running
+
+QUEUE = "in-turns"
+"""A task queue of its own, with a worker that runs one Helm at once and few steps."""
+
+MANY = 16
+
+
+@pytest.fixture
+async def innkeeper(addresses: Addresses, settings: Settings) -> AsyncIterator[Innkeeper]:
+    """A backend's client, of a worker with little room."""
+    narrow = settings.model_copy(update={"task_queue": QUEUE, "helm_slots": 1, "concurrent_activities": 6})
+    async with running(narrow):
+        innkeeper = await Innkeeper.connect(
+            addresses.temporal_address,
+            task_queue=QUEUE,
+            supabase_url=addresses.supabase_url,
+            supabase_key=addresses.supabase_service_key,
+        )
+        async with innkeeper:
+            yield innkeeper
+
+
+async def released(handle: OperationHandle) -> datetime:
+    """When the release of an operation was done."""
+    (at,) = [e.at for e in (await handle.result()).steps if (e.step, e.state) == ("release", StepState.DONE)]
+    return at
+
+
+async def test_one_tenants_many_requests_do_not_hold_up_another_tenants_one(innkeeper: Innkeeper) -> None:
+    await (await innkeeper.provision("turn-first", tenant="t-first", plan="starter")).result()
+    large = [await innkeeper.provision(f"turn-{n}", tenant="t-large", plan="starter") for n in range(MANY)]
+    small = await innkeeper.provision("turn-small", tenant="t-small", plan="starter")
+    mine, *others = await asyncio.gather(*(released(each) for each in (small, *large)))
+    assert sum(each > mine for each in others) >= MANY // 2
