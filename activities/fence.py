@@ -54,12 +54,19 @@ class Fence:
         self.hard_limit = max([*limits, Deadlines().release]) + KILL_GRACE
         """Seconds that a Helm of ours lives at the most."""
 
-    async def have(self, work: Work) -> Manifest:
+    async def have(self, work: Work, *, fresh: bool = False) -> Manifest:
         """Have the binding, whoever holds it.
+
+        Args:
+            work: the operation's.
+            fresh: the namespace was made a moment ago, so that no Helm with rights in it alone can be at work there.
 
         Raises:
             NotOurs: one of that name is somebody else's.
+            Conflict: one was made just now.
         """
+        if fresh:
+            return await self._create(surroundings.release_binding(work))
         found = await self._cluster.get(fence.binding_ref(work.namespace))
         if found is None:
             return await self._make(work)
@@ -76,10 +83,13 @@ class Fence:
         manifest = surroundings.release_binding(work)
         if release.is_in_flight(await read_revisions(self._cluster, work)):
             manifest["metadata"]["annotations"] |= await self._note(self.hard_limit)
+        return await self._create(manifest)
+
+    async def _create(self, manifest: Manifest) -> Manifest:
         try:
             return await self._cluster.create(manifest)
         except AlreadyExists:
-            raise Conflict(f"{fence.binding_ref(work.namespace)} was made a moment ago", fix="read again") from None
+            raise Conflict(f"{Ref.to(manifest)} was made a moment ago", fix="read again") from None
 
     async def _note(self, seconds: float) -> dict[str, str]:
         until_then = await self._cluster.now() + timedelta(seconds=seconds)

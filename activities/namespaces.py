@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from temporalio import activity
 
 from ..model import fence, marks, surroundings
@@ -41,15 +43,14 @@ class Namespaces:
             Pending: the namespace is being deleted; tried again until it is gone.
         """
         plan = self._catalog.plan(work.plan)
-        if work.resident:
-            await demand_home(self._cluster, work)
         made = await self._namespace(work, plan)
         if made:
             for manifest in surroundings.around(work, plan):
-                await self._create_or_apply(manifest, work)
+                await self._have(manifest, None, work)
         else:
             await self._surround(work, plan)
-        await self._fence.have(work)
+        # A Helm of a chart with objects outside is fenced by none, and may work in this namespace, too.
+        await self._fence.have(work, fresh=made and not plan.cluster_objects)
         await self._secrets.have(work, plan)
         revisions = [] if made else await read_revisions(self._cluster, work)
         return Prepared(former_revision=fallback(revisions, work.former_revision))
@@ -57,35 +58,62 @@ class Namespaces:
     async def _namespace(self, work: Work, plan: Plan) -> bool:
         """Whether the namespace was made here. A create, never an apply: that would adopt a foreign one silently."""
         manifest = surroundings.namespace(work, plan)
-        try:
-            await self._cluster.create(manifest)
-        except AlreadyExists:
-            found = await self._cluster.get(Ref("v1", "Namespace", work.namespace))
-            if found is None:
-                raise Pending(f"Namespace {work.namespace} was deleted a moment ago") from None
-            marks.demand_ours(found, work.instance, work.tenant)
-            if found["metadata"].get("deletionTimestamp"):
-                raise Pending(
-                    f"Namespace {work.namespace} is being deleted{why_it_stays(found)}",
-                    object=f"Namespace {work.namespace}",
-                    fix="wait, or remove the finalizers that hold it",
-                    retry_after=1,
-                ) from None
-            await self._cluster.apply(_keeping_maker(manifest, found))
-            return False
-        return True
+        found = await demand_home(self._cluster, work) if work.resident else await self._make(manifest, work)
+        if found is None:
+            return True
+        if found["metadata"].get("deletionTimestamp"):
+            raise Pending(
+                f"Namespace {work.namespace} is being deleted{why_it_stays(found)}",
+                object=f"Namespace {work.namespace}",
+                fix="wait, or remove the finalizers that hold it",
+                retry_after=1,
+            )
+        await self._cluster.apply(_keeping_maker(manifest, found))
+        return False
 
     async def _surround(self, work: Work, plan: Plan) -> None:
         """Have around the release what the plan asks for, and nothing that another plan asked for."""
-        for manifest in surroundings.around(work, plan):
-            await self._create_or_apply(manifest, work)
-        await self._remove_unwanted(work, plan)
+        there = await self._around(work)
+        wanted = {Ref.to(manifest): manifest for manifest in surroundings.around(work, plan)}
+        for ref, manifest in wanted.items():
+            await self._have(manifest, there.get(ref), work)
+        # Neither the release's rights nor the stop's quota are a plan's.
+        kept = (fence.BINDING, marks.STOP_QUOTA)
+        for ref, item in there.items():
+            if ref not in wanted and ref.name not in kept and marks.is_ours(item, work.instance, work.tenant):
+                await self._cluster.delete(ref, uid=item["metadata"]["uid"])
 
-    async def _create_or_apply(self, manifest: Manifest, work: Work) -> None:
+    async def _around(self, work: Work) -> dict[Ref, Manifest]:
+        """What there is in the namespace of the kinds that are put around a release."""
+        lists = await asyncio.gather(
+            *(
+                self._cluster.list_objects(version, kind, namespace=work.namespace)
+                for version, kind in surroundings.KINDS
+            )
+        )
+        return {
+            Ref(version, kind, item["metadata"]["name"], work.namespace): item
+            for (version, kind), items in zip(surroundings.KINDS, lists, strict=True)
+            for item in items
+        }
+
+    async def _have(self, manifest: Manifest, found: Manifest | None, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.
 
         Raises:
             NotOurs: an object of that name is there without this instance's mark.
+        """
+        found = found or await self._make(manifest, work)
+        if found is not None:
+            marks.demand_ours({"kind": manifest["kind"], **found}, work.instance, work.tenant)
+            await self._cluster.apply(_keeping_maker(manifest, found))
+
+    async def _make(self, manifest: Manifest, work: Work) -> Manifest | None:
+        """Create the object; where one of that name, which must be this instance's, is there already, that one.
+
+        Raises:
+            NotOurs: it is somebody else's.
+            Pending: it was deleted meanwhile.
         """
         try:
             await self._cluster.create(manifest)
@@ -94,18 +122,8 @@ class Namespaces:
             if found is None:
                 raise Pending(f"{Ref.to(manifest)} was deleted a moment ago") from None
             marks.demand_ours(found, work.instance, work.tenant)
-            await self._cluster.apply(_keeping_maker(manifest, found))
-
-    async def _remove_unwanted(self, work: Work, plan: Plan) -> None:
-        """Delete what another plan asked for and this one does not; the stop's quota is not a plan's."""
-        wanted = {(item["kind"], item["metadata"]["name"]) for item in surroundings.around(work, plan)}
-        wanted.add(("RoleBinding", fence.BINDING))
-        for version, kind in surroundings.KINDS:
-            for item in await self._cluster.list_objects(version, kind, namespace=work.namespace):
-                meta = item["metadata"]
-                ours = marks.is_ours(item, work.instance, work.tenant) and meta["name"] != marks.STOP_QUOTA
-                if ours and (kind, meta["name"]) not in wanted:
-                    await self._cluster.delete(Ref(version, kind, meta["name"], work.namespace), uid=meta["uid"])
+            return found
+        return None
 
     @activity.defn(name="undo-prepare")
     async def undo_prepare(self, work: Work) -> None:

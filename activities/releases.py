@@ -27,7 +27,7 @@ from .fence import Fence, Hold
 from .home import demand_home, has_home
 from .secrets import Secrets
 from .stopping import lift_stop, resume
-from .storage import read_revisions
+from .storage import Storage
 
 MOST_ACTS = 6
 """Acts of one attempt; the longest way that leads anywhere (wait, roll back, upgrade) is shorter."""
@@ -46,7 +46,14 @@ class Releases:
     """Brings releases to the wanted state and takes them away."""
 
     def __init__(
-        self, cluster: Cluster, helm: Helm, catalog: Catalog, charts: Charts, secrets: Secrets, fence: Fence
+        self,
+        cluster: Cluster,
+        helm: Helm,
+        catalog: Catalog,
+        charts: Charts,
+        secrets: Secrets,
+        fence: Fence,
+        storage: Storage,
     ) -> None:
         self._cluster = cluster
         self._helm = helm
@@ -54,6 +61,7 @@ class Releases:
         self._charts = charts
         self._secrets = secrets
         self._fence = fence
+        self._storage = storage
         self._hard_limit = fence.hard_limit
 
     @activity.defn(name="release")
@@ -74,7 +82,7 @@ class Releases:
         ).model_copy(update={"keep_volumes": facts.forgets_data})
         up = False
         for _ in range(MOST_ACTS):
-            revisions = await read_revisions(self._cluster, work)
+            revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide(revisions, wanted.mark, now, self._hard_limit, alone=hold.alone):
@@ -152,7 +160,7 @@ class Releases:
         await demand_home(self._cluster, work)
         hold = await self._fence.take(work)
         await lift_stop(self._cluster, work)
-        revisions = await read_revisions(self._cluster, work)
+        revisions = await self._storage.revisions(work)
         running = release.running_revision(revisions)
         await resume(self._cluster, work, running)
         # A Helm that was killed late leaves no revision deployed, although one ran.
@@ -175,7 +183,7 @@ class Releases:
         """Have Helm's storage settled at a revision, which is returned as it is now; None: at there being none."""
         plan, limit = self._plan(work)
         for _ in range(MOST_ACTS):
-            revisions = await read_revisions(self._cluster, work)
+            revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_undo(revisions, former, now, self._hard_limit, alone=hold.alone):
@@ -215,7 +223,7 @@ class Releases:
             return
         plan, limit = self._plan(work)
         for _ in range(MOST_ACTS):
-            revisions = await read_revisions(self._cluster, work)
+            revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
             now = await self._cluster.now()
             match release.decide_uninstall(revisions, now, self._hard_limit, alone=hold.alone):
@@ -237,7 +245,7 @@ class Releases:
         try:
             return await self._fence.take(work)
         except InnkeeperError as refusal:
-            if refusal.cause.code not in NO_ROOM or await read_revisions(self._cluster, work):
+            if refusal.cause.code not in NO_ROOM or await self._storage.revisions(work):
                 raise
             return None
 

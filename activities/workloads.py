@@ -13,13 +13,13 @@ from ..model.errors import AlreadyExists, NeverReady, Pending, Permanent
 from ..model.instance import Kind
 from ..model.messages import Ready, Work
 from ..model.ports import Cluster, Manifest, Ref
-from ..model.release import Revision, objects_of, running_revision
+from ..model.release import Revision, objects_of
 from ..model.sizes import sizes_of
 from ..model.wishes import url_of
 from .home import demand_home, has_home
 from .polling import patience
 from .stopping import lift_stop, patch_workload, resume, workloads_of
-from .storage import read_revisions
+from .storage import Storage
 from .telling import waiting_for
 
 REFUSALS = frozenset({"QuotaExceeded", "PodSecurity", "PodRefused"})
@@ -29,9 +29,10 @@ REFUSALS = frozenset({"QuotaExceeded", "PodSecurity", "PodRefused"})
 class Workloads:
     """Watches, stops, starts and restarts what runs."""
 
-    def __init__(self, cluster: Cluster, catalog: Catalog) -> None:
+    def __init__(self, cluster: Cluster, catalog: Catalog, storage: Storage) -> None:
         self._cluster = cluster
         self._catalog = catalog
+        self._storage = storage
 
     @activity.defn(name="ready")
     async def ready(self, work: Work) -> Ready:
@@ -88,11 +89,8 @@ class Workloads:
                 fix="ask for a start; a stop that was given up may have written it late",
             )
 
-    async def _revision(self, work: Work) -> Revision | None:
-        return running_revision(await read_revisions(self._cluster, work))
-
     async def _running(self, work: Work) -> Revision:
-        found = await self._revision(work)
+        found = await self._storage.running(work)
         if found is None:
             await demand_home(self._cluster, work)
             raise Permanent(
@@ -112,7 +110,7 @@ class Workloads:
             Permanent: the namespace is not there.
         """
         await demand_home(self._cluster, work)
-        revision = await self._revision(work)
+        revision = await self._storage.running(work)
         try:
             await self._cluster.create(surroundings.no_pods(work))
         except AlreadyExists:
@@ -149,7 +147,7 @@ class Workloads:
 
     async def _delete_bare_pods(self, work: Work) -> None:
         """Only the release's own, and none that has done its work: start makes again what was deleted here."""
-        revision = await self._revision(work)
+        revision = await self._storage.running(work)
         for manifest in revision.manifest if revision else ():
             if manifest["kind"] != "Pod":
                 continue
@@ -177,7 +175,7 @@ class Workloads:
         """
         await demand_home(self._cluster, work)
         await lift_stop(self._cluster, work)
-        revision = await self._revision(work)
+        revision = await self._storage.running(work)
         await resume(self._cluster, work, revision)
         return revision is not None
 
@@ -192,7 +190,7 @@ class Workloads:
         await demand_home(self._cluster, work)
         for manifest in await workloads_of(self._cluster, work):
             await patch_workload(self._cluster, manifest, workloads.restart_patch(manifest, work.request_id))
-        return await self._revision(work) is not None
+        return await self._storage.running(work) is not None
 
     @activity.defn(name="roll-back")
     async def roll_back(self, work: Work) -> None:

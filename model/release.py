@@ -16,7 +16,17 @@ from datetime import datetime, timedelta
 from . import manifests
 from .manifests import Manifest
 from .ports import Ref
-from .revision import MARK_LABEL, STORAGE_TYPE, Revision, State, described, pack, revisions_of, storage_labels
+from .revision import (
+    MARK_LABEL,
+    STORAGE_TYPE,
+    Revision,
+    State,
+    described,
+    pack,
+    record_name,
+    revisions_of,
+    storage_labels,
+)
 
 __all__ = [
     "MARK_LABEL",
@@ -45,6 +55,7 @@ __all__ = [
     "kinds_of",
     "objects_of",
     "pack",
+    "record_name",
     "revisions_of",
     "settled_at",
     "storage_labels",

@@ -42,6 +42,11 @@ def storage_labels(release: str) -> dict[str, str]:
     return {"owner": "helm", "name": release}
 
 
+def record_name(release: str, version: int) -> str:
+    """The Secret of one revision, as Helm names it: what is stored under another name is none to Helm."""
+    return f"sh.helm.release.v1.{release}.v{version}"
+
+
 class State(StrEnum):
     """A revision's status, as Helm names it."""
 

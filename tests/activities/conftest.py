@@ -46,7 +46,7 @@ class Bench:
         self.catalog = catalog.parse(CATALOG, folder="")
         steps = Steps(self.cluster, self.helm, self.catalog)
         self.fence, self.namespaces, self.releases = steps.fence, steps.namespaces, steps.releases
-        self.workloads = Workloads(self.cluster, self.catalog)
+        self.workloads = Workloads(self.cluster, self.catalog, steps.storage)
 
     async def attempt(
         self, act: Callable[[Work], Awaitable[T]], work: Work = WORK, limit: float = 60, **more: float

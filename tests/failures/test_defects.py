@@ -13,7 +13,7 @@ from innkeeper.activities.frame import Frame
 from innkeeper.model.errors import ReleaseFailed, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import TASK_QUEUE, Outcome
-from innkeeper.worker import SANDBOX
+from innkeeper.worker import STRICT
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
 from ..workflows.agreement import agree
@@ -27,7 +27,7 @@ def worker_with(world: World, provision: type) -> Worker:
         workflows=[*({**WORKFLOWS, Kind.PROVISION: provision}.values()), *SERVICES],
         activities=world.steps(),
         interceptors=[Frame()],
-        workflow_runner=SANDBOX,
+        workflow_runner=STRICT,
     )
 
 

@@ -14,6 +14,7 @@ from innkeeper.activities.fence import Fence
 from innkeeper.activities.namespaces import Namespaces
 from innkeeper.activities.releases import Releases
 from innkeeper.activities.secrets import Secrets
+from innkeeper.activities.storage import Storage
 from innkeeper.model.catalog import Catalog
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import Work
@@ -62,4 +63,6 @@ class Steps:
         self.fence = Fence(cluster, catalog)
         secrets = Secrets(cluster, OPERATORS)
         self.namespaces = Namespaces(cluster, catalog, secrets, self.fence)
-        self.releases = Releases(cluster, helm, catalog, Charts(helm, cluster), secrets, self.fence)
+        self.storage = Storage(cluster)
+        charts = Charts(helm, cluster)
+        self.releases = Releases(cluster, helm, catalog, charts, secrets, self.fence, self.storage)

@@ -39,7 +39,7 @@ from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
 from innkeeper.model.ports import Helm, Manifest, Ref
 from innkeeper.model.release import Revision, revisions_of, storage_labels
-from innkeeper.worker import activities, compose, settle_in
+from innkeeper.worker import STRICT, activities, compose, settle_in
 
 FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
@@ -228,7 +228,13 @@ class World:
     def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:
         """A worker over this world; it works while it is entered."""
         steps = self.steps(helm, charts=charts)
-        return compose(self.client, steps, task_queue=TASK_QUEUE, max_cached_workflows=self.cached_workflows)
+        return compose(
+            self.client,
+            steps,
+            task_queue=TASK_QUEUE,
+            max_cached_workflows=self.cached_workflows,
+            workflow_runner=STRICT,
+        )
 
     async def end(self) -> None:
         """Let nothing hang and nothing run any more."""

@@ -21,7 +21,7 @@ from temporalio.worker import Replayer
 from innkeeper.model.findings import RECONCILE_WORKFLOW
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, PREVIEW_WORKFLOW, SWEEP_WORKFLOW
-from innkeeper.worker import SANDBOX
+from innkeeper.worker import STRICT
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
 from .scenarios_drift import SCENARIOS
@@ -30,7 +30,7 @@ STORED = Path(__file__).parent.parent / "histories"
 
 
 def replayer(workflows: Sequence[type] = (*WORKFLOWS.values(), *SERVICES)) -> Replayer:
-    return Replayer(workflows=workflows, workflow_runner=SANDBOX, data_converter=pydantic_data_converter)
+    return Replayer(workflows=workflows, workflow_runner=STRICT, data_converter=pydantic_data_converter)
 
 
 def stored(name: str) -> WorkflowHistory:

@@ -11,7 +11,7 @@ from innkeeper.model import marks
 from innkeeper.model.errors import OperationFailed, Refused, ReleaseFailed
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, StepState
-from innkeeper.worker import SANDBOX
+from innkeeper.worker import STRICT
 from innkeeper.workflows.registry import WORKFLOWS
 
 
@@ -159,7 +159,7 @@ async def test_every_operation_replays_from_its_own_history(world: World) -> Non
     with pytest.raises(OperationFailed):
         await world.provisioned("life-replay")
     replayer = Replayer(
-        workflows=list(WORKFLOWS.values()), workflow_runner=SANDBOX, data_converter=pydantic_data_converter
+        workflows=list(WORKFLOWS.values()), workflow_runner=STRICT, data_converter=pydantic_data_converter
     )
     runs = [run async for run in world.client.list_workflows("WorkflowId = 'instance/life-replay'")]
     for run in runs:

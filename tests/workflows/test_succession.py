@@ -16,7 +16,7 @@ from innkeeper.model.errors import Cause
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import HANDOVER_WORKFLOW, TASK_QUEUE, Delivered, HandOver, Outcome, Request
 from innkeeper.model.names import handover_id_of
-from innkeeper.worker import SANDBOX
+from innkeeper.worker import STRICT
 
 from .conftest import World
 
@@ -66,7 +66,7 @@ async def test_nobody_waits_behind_another_instance_or_under_an_id_that_waits_wi
 
 async def test_who_comes_when_an_operation_has_handed_over_is_told_that_it_has_ended(idle_world: World) -> None:
     world = idle_world
-    worker = Worker(world.client, task_queue=TASK_QUEUE, workflows=[Lingering], workflow_runner=SANDBOX)
+    worker = Worker(world.client, task_queue=TASK_QUEUE, workflows=[Lingering], workflow_runner=STRICT)
     async with worker:
         handle = await world.innkeeper.provision("next-late", tenant="t1", plan="starter")
         async with asyncio.timeout(60):

@@ -1,0 +1,105 @@
+"""What runs is told by two gets where nothing changed, and as truly as by a list where something did."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from innkeeper.activities.storage import Storage
+from innkeeper.model import release
+from innkeeper.model.ports import Ref
+
+from .conftest import WORK, Bench
+
+BIGGER = WORK.model_copy(update={"plan": "bigger", "request_id": "r2"})
+
+
+@pytest.fixture
+async def bench(bench: Bench) -> Bench:
+    """An instance whose release runs."""
+    await bench.attempt(bench.releases.release)
+    return bench
+
+
+def record(version: int) -> Ref:
+    return Ref("v1", "Secret", release.record_name("acme", version), "inn-acme")
+
+
+async def told(bench: Bench, storage: Storage) -> tuple[int | None, int]:
+    """The version that is said to run, and how many lists that took."""
+    before = bench.faults.count("cluster.list_objects")
+    found = await storage.running(WORK)
+    return found.version if found else None, bench.faults.count("cluster.list_objects") - before
+
+
+async def upgrade(bench: Bench) -> None:
+    await bench.attempt(bench.releases.release, BIGGER)
+
+
+async def fail_an_upgrade(bench: Bench) -> None:
+    """Somebody's Helm dies at its work: a revision is pending, and the one before it runs."""
+    await upgrade(bench)
+    newest = {"metadata": {"labels": {"status": "pending-upgrade"}}}
+    assert await bench.world.patch(record(2), newest) is not None
+    assert await bench.world.patch(record(1), {"metadata": {"labels": {"status": "deployed"}}}) is not None
+
+
+async def uninstall(bench: Bench) -> None:
+    await bench.attempt(bench.releases.uninstall)
+
+
+async def forget_the_newest(bench: Bench) -> None:
+    """Somebody deletes the record of what runs."""
+    await bench.remove(record(1))
+
+
+async def change_the_type(bench: Bench) -> None:
+    """Something of that name is there that is no record of Helm's."""
+    found = await bench.world.get(record(1))
+    assert found is not None
+    await bench.remove(record(1))
+    meta = {"name": found["metadata"]["name"], "namespace": "inn-acme"}
+    await bench.world.create({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": meta})
+
+
+@pytest.mark.parametrize(
+    ("change", "runs"),
+    [
+        (upgrade, 2),
+        (fail_an_upgrade, 1),
+        (uninstall, None),
+        (forget_the_newest, None),
+        (change_the_type, None),
+    ],
+)
+async def test_what_runs_is_known_by_two_gets_until_somebody_changes_it(
+    bench: Bench, change: Callable[[Bench], Awaitable[None]], runs: int | None
+) -> None:
+    storage = Storage(bench.cluster)
+    assert await told(bench, storage) == (1, 1)
+    assert await told(bench, storage) == (1, 0)
+    await change(bench)
+    assert await told(bench, storage) == (runs, 1)
+
+
+async def test_what_is_remembered_of_releases_has_a_limit(bench: Bench) -> None:
+    storage = Storage(bench.cluster, most_known=1)
+    other = WORK.model_copy(update={"namespace": "inn-other", "release": "other"})
+    assert await told(bench, storage) == (1, 1)
+    assert await storage.running(other) is None
+    assert await told(bench, storage) == (1, 0), "there is no release to remember"
+    await bench.attempt(bench.namespaces.prepare, other)
+    await bench.attempt(bench.releases.release, other)
+    assert await storage.running(other) is not None
+    assert await told(bench, storage) == (1, 1)
+
+
+@pytest.mark.parametrize(("plan", "lists"), [("starter", 0), ("wide", 1)])
+async def test_in_a_namespace_that_was_just_made_no_helm_is_looked_for_unless_one_may_work_anywhere(
+    bench: Bench, plan: str, lists: int
+) -> None:
+    await bench.remove(Ref("v1", "Namespace", "inn-acme"))
+    before = bench.faults.count("cluster.list_objects")
+    await bench.attempt(bench.namespaces.prepare, WORK.model_copy(update={"plan": plan}))
+    assert bench.faults.count("cluster.list_objects") - before == lists
