@@ -97,4 +97,4 @@ async def test_of_a_frozen_plan_or_cluster_drift_is_found_and_nothing_begins_unt
             await asyncio.sleep(0.5)
     repair, _ = (await innkeeper.operations(name)).items
     assert (repair.kind, repair.asked_by) == (Kind.REPAIR, "drift")
-    await (await innkeeper.restart(name)).result()
+    await (await innkeeper.restart(name, on_conflict="wait")).result()
