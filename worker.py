@@ -72,15 +72,16 @@ POLLS = 2
 each is one step that nobody does until its heartbeats are missed."""
 
 PURE = ("pydantic", "pydantic_core", "annotated_types", "yaml", "innkeeper.model", "innkeeper.activities")
-"""What passes through the sandbox is pure, or is only referred to by workflows and never called in them."""
+"""What passes through every sandbox is pure, or is only referred to by workflows and never called in them."""
 
 STRICT = SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PURE))
-"""Imports the workflows anew for each run, and refuses in them what is not deterministic. Tests run in this one."""
+"""Imports the workflows anew for each run, and refuses in them what is not deterministic: the tests' sandbox."""
 
 SANDBOX = SandboxedWorkflowRunner(
     restrictions=SandboxRestrictions.default.with_passthrough_modules(*PURE, "innkeeper.workflows")
 )
-"""Imports the workflows once, since the tests have seen that they are clean: 20 ms of CPU an operation, and not 30."""
+"""Imports the workflows once, since tests hold that they are clean and keep nothing from one run to the next: 20 ms of
+CPU an operation, and not 30."""
 
 _log = logging.getLogger("innkeeper.worker")
 

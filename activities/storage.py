@@ -39,7 +39,7 @@ class Storage:
         found = await read_revisions(self._cluster, work)
         key = (work.namespace, work.release)
         self._newest.pop(key, None)
-        if found:
+        if found and found[-1].state is State.DEPLOYED:
             self._newest[key] = found[-1].version
             if len(self._newest) > self._most_known:
                 del self._newest[next(iter(self._newest))]

@@ -24,9 +24,8 @@ FLAGS = (
     "history.transferProcessorMaxPollRPS=2000",
     # New search attributes are usable at once, not after the next minute's reload.
     "system.forceSearchAttributesCacheRefreshOnRead=true",
-    # Tasks go to workers in turns between tenants, those of a state on disk from before this was set, too.
+    # Tasks go to workers in turns between tenants.
     "matching.enableFairness=true",
-    "matching.enableMigration=true",
 )
 
 

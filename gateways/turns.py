@@ -53,10 +53,13 @@ class Turns:
         while self._waiting:
             whose = next(iter(self._waiting))
             queue = self._waiting.pop(whose)
-            place = queue.popleft()
+            # Who gave up has had no turn.
+            while queue and queue[0].done():
+                queue.popleft()
+            if not queue:
+                continue
+            queue.popleft().set_result(None)
             if queue:
                 self._waiting[whose] = queue
-            if not place.done():
-                place.set_result(None)
-                return
+            return
         self._free += 1

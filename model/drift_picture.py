@@ -310,7 +310,8 @@ class Picture:
     def _take_volume(self, manifest: Manifest) -> None:
         claim = (manifest.get("spec") or {}).get("claimRef") or {}
         namespace = str(claim.get("namespace", ""))
-        if (manifest.get("status") or {}).get("phase") == "Released":
+        going = manifest["metadata"].get("deletionTimestamp")
+        if not going and (manifest.get("status") or {}).get("phase") == "Released":
             self.volumes.append(Volume(manifest["metadata"]["name"], namespace, str(claim.get("name"))))
 
     def _stored(self, secret: Manifest) -> Stored:

@@ -93,11 +93,13 @@ async def quick(
     argument: Any,
     *,
     instance: str,
+    tenant: str | None = None,
     at_most: timedelta | None = None,
 ) -> T:
     """One fast call as a local activity; after some seconds of failure as a normal one, tried until it is done.
 
     Args:
+        tenant: whose turn the normal one is; None: whose the request says.
         at_most: how long the normal one is tried; None: for ever.
     """
     try:
@@ -126,4 +128,5 @@ async def quick(
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {instance}",
+        priority=Priority(fairness_key=tenant),
     )

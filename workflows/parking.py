@@ -21,8 +21,8 @@ from .journal import Journal
 
 PARKED = SearchAttributeKey.for_bool("InnkeeperParked")
 
-STEP_CHOICES = [Choice.RETRY, Choice.ABORT]
-UNDO_CHOICES = [Choice.RETRY, Choice.SKIP, Choice.ABORT]
+STEP_CHOICES = (Choice.RETRY, Choice.ABORT)
+UNDO_CHOICES = (Choice.RETRY, Choice.SKIP, Choice.ABORT)
 
 DEADLINE, REPLACED = "deadline", "replace"
 """Who decided where no person did."""
@@ -55,7 +55,7 @@ class Parking:
             step=step,
             undo=undo,
             cause=cause,
-            choices=UNDO_CHOICES if undo else STEP_CHOICES,
+            choices=list(UNDO_CHOICES if undo else STEP_CHOICES),
             asked_at=now,
             answer_by=now + timedelta(seconds=within),
             # Of an undo the others are still tried; of a step what can be taken back is.

@@ -355,7 +355,9 @@ class Saga:
             upgrade_pending=self.upgrade_pending,
             sizes=ready.sizes if ready else None,
         )
-        row: Instance = await calls.quick("record", Records.finish, ending, instance=self.request.instance)
+        row: Instance = await calls.quick(
+            "record", Records.finish, ending, instance=self.request.instance, tenant=self.work.tenant
+        )
         self._outcome = outcome
         self._result = self._result_now(row.status, cause, row)
 

@@ -63,6 +63,22 @@ async def test_who_wants_few_places_waits_one_turn_and_not_for_who_wants_many() 
     assert queue.began.count("large") == 20
 
 
+async def test_who_gave_up_has_had_no_turn() -> None:
+    queue = Queue(1)
+    holder = queue.wants("a")
+    await queue.settle()
+    corpses = [queue.wants("a") for _ in range(50)]
+    await queue.settle()
+    for each in corpses:
+        each.cancel()
+    tasks = [holder, queue.wants("a"), *(queue.wants("b") for _ in range(20))]
+    await queue.settle()
+    await queue.one_ends()
+    await queue.one_ends()
+    assert "a" in queue.began[1:3]
+    await queue.all_end(tasks)
+
+
 async def test_within_one_tenant_who_came_first_is_first() -> None:
     turns, order = Turns(1), []
 

@@ -64,7 +64,9 @@ def test_retained_volumes_without_a_claim_are_found_whoever_has_had_them() -> No
     for rows, objects in (([], []), ([row(status=Status.PURGED)], []), ([RUNNING], home(RUNNING))):
         found = Case(rows, [*objects, volume()]).one()
         assert (found.instance, found.what, found.object) == ("acme", What.VOLUME_UNOWNED, "PersistentVolume pv-1")
+    going = volume()
     for other in (
+        {**going, "metadata": {**going["metadata"], "deletionTimestamp": "2026-03-01T10:00:00Z"}},
         volume(phase="Bound"),
         volume(namespace="elsewhere"),
         {"kind": "PersistentVolume", "metadata": {"name": "x"}},

@@ -43,7 +43,8 @@ async def released(handle: OperationHandle) -> datetime:
 
 async def test_one_tenants_many_requests_do_not_hold_up_another_tenants_one(innkeeper: Innkeeper) -> None:
     await (await innkeeper.provision("turn-first", tenant="t-first", plan="starter")).result()
-    large = [await innkeeper.provision(f"turn-{n}", tenant="t-large", plan="starter") for n in range(MANY)]
+    asking = (innkeeper.provision(f"turn-{n}", tenant="t-large", plan="starter") for n in range(MANY))
+    large = await asyncio.gather(*asking)
     small = await innkeeper.provision("turn-small", tenant="t-small", plan="starter")
     mine, *others = await asyncio.gather(*(released(each) for each in (small, *large)))
     assert sum(each > mine for each in others) >= MANY // 2

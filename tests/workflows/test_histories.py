@@ -7,6 +7,7 @@ operations that run, and keeps the old way beside the new one by `workflow.patch
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from innkeeper import workflows
 from innkeeper.model.findings import RECONCILE_WORKFLOW
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, PREVIEW_WORKFLOW, SWEEP_WORKFLOW
-from innkeeper.worker import STRICT
+from innkeeper.worker import SANDBOX, STRICT
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
 from .scenarios_drift import SCENARIOS
@@ -29,8 +31,8 @@ from .scenarios_drift import SCENARIOS
 STORED = Path(__file__).parent.parent / "histories"
 
 
-def replayer(workflows: Sequence[type] = (*WORKFLOWS.values(), *SERVICES)) -> Replayer:
-    return Replayer(workflows=workflows, workflow_runner=STRICT, data_converter=pydantic_data_converter)
+def replayer(known: Sequence[type] = (*WORKFLOWS.values(), *SERVICES)) -> Replayer:
+    return Replayer(workflows=known, workflow_runner=STRICT, data_converter=pydantic_data_converter)
 
 
 def stored(name: str) -> WorkflowHistory:
@@ -49,6 +51,31 @@ def unwatched(history: WorkflowHistory) -> list[str]:
 async def test_a_stored_history_replays(name: str) -> None:
     result = await replayer().replay_workflow(stored(name), raise_on_replay_failure=False)
     assert result.replay_failure is None
+
+
+async def test_all_stored_histories_replay_side_by_side_as_a_worker_shares_its_modules() -> None:
+    shared = Replayer(
+        workflows=[*WORKFLOWS.values(), *SERVICES], workflow_runner=SANDBOX, data_converter=pydantic_data_converter
+    )
+    names = sorted(path.stem for path in STORED.glob("*.json"))
+    for name in names:
+        assert (await shared.replay_workflow(stored(name), raise_on_replay_failure=False)).replay_failure is None
+
+
+def test_no_workflow_module_keeps_anything_from_one_run_to_the_next() -> None:
+    package = Path(workflows.__file__).parent
+    modules = [
+        importlib.import_module(f"{workflows.__name__}.{path.stem}")
+        for path in package.glob("*.py")
+        if path.stem[0] != "_"
+    ]
+    kept = {
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if not name.startswith("__") and (isinstance(value, list | dict | set) or hasattr(value, "cache_info"))
+    }
+    assert kept == {f"{workflows.__name__}.registry.WORKFLOWS"}
 
 
 def test_every_scenario_has_a_stored_history() -> None:

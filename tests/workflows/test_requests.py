@@ -9,7 +9,7 @@ from in_memory import World
 
 from innkeeper.client import OperationHandle
 from innkeeper.model import marks
-from innkeeper.model.errors import Busy, Refused
+from innkeeper.model.errors import Busy, Refused, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.names import workflow_id_of
@@ -99,6 +99,7 @@ async def test_each_step_is_the_turn_of_the_tenant_whose_instance_it_is_though_t
     world: World,
 ) -> None:
     await world.provisioned("turn")
+    world.faults.fail("turn finish db.finish", Unreachable("the database is down"), times=5)
     handle = await world.innkeeper.stop("turn")
     await handle.result()
     workflow = world.client.get_workflow_handle(workflow_id_of("turn"), run_id=handle.run_id)
@@ -107,4 +108,5 @@ async def test_each_step_is_the_turn_of_the_tenant_whose_instance_it_is_though_t
         for event in (await workflow.fetch_history()).events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
+    assert [each.activity_type.name for each in scheduled] == ["scale-down", "gone", "finish"]
     assert {each.priority.fairness_key for each in scheduled} == {"t1"}
