@@ -17,14 +17,14 @@ from innkeeper.model.instance import Kind
 
 from .careless_parts import Forgetful, Lagging, Littering, Reckless, Talkative
 from .seats import Wrong
-from .sequences import KINDS, play
+from .sequences import KINDS, play, play_a_question
 from .stage import stage
 
 SEQUENCES = settings().max_examples // 10
 """A tenth of the profile's examples: each of these takes seconds."""
 
 MET = {
-    *("held", "parked", "terminated", "found by a sweep", "asked again", "provision undone"),
+    *("held", "parked", "decided: abort", "terminated", "found by a sweep", "asked again", "provision undone"),
     *(f"{kind} done" for kind in KINDS if kind is not Kind.STOP),
 }
 """What happens in the sequences of every run of the tests; without it they would show less than they say."""
@@ -51,6 +51,7 @@ def test_any_sequence_keeps_row_cluster_and_data_in_step(
 ) -> None:
     with staged(environment, loop) as world:
         tally = play(world, loop, SEQUENCES)
+        play_a_question(world, loop, tally)
     sys.stdout.writelines(f"{count:>6} × {what}\n" for what, count in sorted(tally.items()))
     assert set(tally) >= MET
 
