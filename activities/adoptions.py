@@ -21,6 +21,7 @@ from ..model.ports import Claim, Cluster, Manifest, Ref, Rows, Verdict
 from ..model.preview import Adoption
 from ..model.release import Revision
 from .fence import Fence
+from .listing import objects_of
 from .stopping import workloads_of
 
 
@@ -100,8 +101,7 @@ class Adoptions:
         )
 
     async def _of_kind(self, version: str, kind: str, work: Work) -> list[Manifest]:
-        found = await self._cluster.list_objects(version, kind, namespace=work.namespace)
-        return [{**each, "apiVersion": version, "kind": kind} for each in found]
+        return await objects_of(self._cluster, work, [(version, kind)])
 
     @activity.defn(name="mark")
     async def mark(self, work: Work) -> Prepared:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from temporalio import activity
 
 from ..model import fence, marks, surroundings
@@ -16,6 +14,7 @@ from ..model.release import fallback
 from ..model.surroundings import why_it_stays
 from .fence import Fence
 from .home import demand_home, has_home
+from .listing import objects_of
 from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
@@ -73,7 +72,7 @@ class Namespaces:
 
     async def _surround(self, work: Work, plan: Plan) -> None:
         """Have around the release what the plan asks for, and nothing that another plan asked for."""
-        there = await self._around(work)
+        there = {Ref.to(each): each for each in await objects_of(self._cluster, work, surroundings.KINDS)}
         wanted = {Ref.to(manifest): manifest for manifest in surroundings.around(work, plan)}
         for ref, manifest in wanted.items():
             await self._have(manifest, there.get(ref), work)
@@ -83,29 +82,17 @@ class Namespaces:
             if ref not in wanted and ref.name not in kept and marks.is_ours(item, work.instance, work.tenant):
                 await self._cluster.delete(ref, uid=item["metadata"]["uid"])
 
-    async def _around(self, work: Work) -> dict[Ref, Manifest]:
-        """What there is in the namespace of the kinds that are put around a release."""
-        lists = await asyncio.gather(
-            *(
-                self._cluster.list_objects(version, kind, namespace=work.namespace)
-                for version, kind in surroundings.KINDS
-            )
-        )
-        return {
-            Ref(version, kind, item["metadata"]["name"], work.namespace): item
-            for (version, kind), items in zip(surroundings.KINDS, lists, strict=True)
-            for item in items
-        }
-
     async def _have(self, manifest: Manifest, found: Manifest | None, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.
 
         Raises:
             NotOurs: an object of that name is there without this instance's mark.
         """
-        found = found or await self._make(manifest, work)
+        if found is None:
+            found = await self._make(manifest, work)
+        else:
+            marks.demand_ours(found, work.instance, work.tenant)
         if found is not None:
-            marks.demand_ours({"kind": manifest["kind"], **found}, work.instance, work.tenant)
             await self._cluster.apply(_keeping_maker(manifest, found))
 
     async def _make(self, manifest: Manifest, work: Work) -> Manifest | None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from ..model import marks, surroundings, workloads
 from ..model.errors import Conflict, Pending, Permanent
 from ..model.messages import Work
 from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import Revision
+from .listing import objects_of
 from .polling import patience, until
 
 
 async def workloads_of(cluster: Cluster, work: Work) -> list[Manifest]:
     """Everything in the namespace that makes pods, what starts others first."""
-    lists = await asyncio.gather(
-        *(cluster.list_objects(version, kind, namespace=work.namespace) for version, kind in workloads.KINDS)
-    )
-    return [
-        {**item, "apiVersion": version, "kind": kind}
-        for (version, kind), items in zip(workloads.KINDS, lists, strict=True)
-        for item in items
-    ]
+    return await objects_of(cluster, work, workloads.KINDS)
 
 
 async def patch_workload(cluster: Cluster, manifest: Manifest, patch: Manifest | None) -> None:

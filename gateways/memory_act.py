@@ -10,7 +10,7 @@ from typing import Any
 from innkeeper.model.errors import AlreadyExists, Conflict, Forbidden, NotOurs, ReleaseFailed
 from innkeeper.model.manifests import RELEASE_NAME, Manifest, is_kept, release_of
 from innkeeper.model.ports import Ref, Release
-from innkeeper.model.release import STORAGE_TYPE, Revision, State, pack, revisions_of, storage_labels
+from innkeeper.model.release import STORAGE_TYPE, Revision, State, pack, record_name, revisions_of, storage_labels
 
 from .memory_charts import NEVER_ENDS
 from .memory_cluster import MemoryCluster
@@ -69,7 +69,7 @@ class Acting:
             "kind": "Secret",
             "type": STORAGE_TYPE,
             "metadata": {
-                "name": _secret_name(record),
+                "name": record_name(record["name"], record["version"]),
                 "namespace": record["namespace"],
                 "labels": {**labels, **storage_labels(name), "status": state.value, "version": str(version)},
             },
@@ -82,7 +82,7 @@ class Acting:
 
     async def mark(self, record: Manifest, state: State, description: str) -> None:
         """Write a revision's state."""
-        ref = secret_ref(_secret_name(record), record["namespace"])
+        ref = secret_ref(record_name(record["name"], record["version"]), record["namespace"])
         stamp = str(int((await self._cluster.now()).timestamp()))
         patch = {
             "metadata": {"labels": {"status": state.value, "modifiedAt": stamp}},
@@ -169,10 +169,6 @@ def _demand_valid(manifest: Manifest, record: Manifest) -> None:
 
 def _with_state(record: Manifest, state: State, description: str) -> Manifest:
     return {**record, "info": {"status": state.value, "description": description}}
-
-
-def _secret_name(record: Manifest) -> str:
-    return f"sh.helm.release.v1.{record['name']}.v{record['version']}"
 
 
 def secret_ref(name: str, namespace: str) -> Ref:

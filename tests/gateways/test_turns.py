@@ -19,7 +19,6 @@ class Queue:
         self.began: list[str] = []
         """Who got a place, in order."""
         self.at_once = 0
-        self.most = 0
         self._go_on = asyncio.Semaphore(0)
 
     def wants(self, whose: str) -> asyncio.Task[None]:
@@ -29,7 +28,6 @@ class Queue:
         async with self.turns.of(whose):
             self.began.append(whose)
             self.at_once += 1
-            self.most = max(self.most, self.at_once)
             try:
                 await self._go_on.acquire()
             finally:
