@@ -16,9 +16,9 @@ from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.settings import Settings
-from innkeeper.worker import running
 
 from .drifting import Hands, database_of, explained, web
+from .working import working
 
 QUEUE = "reconciled"
 """A task queue of its own, with a worker that reconciles by itself; the session's does not."""
@@ -28,16 +28,8 @@ NAME = "kept"
 @pytest.fixture
 async def innkeeper(addresses: Addresses, settings: Settings) -> AsyncIterator[Innkeeper]:
     """A backend's client, of a worker that reconciles every second; no schedule is left after the test."""
-    reconciling = settings.model_copy(update={"task_queue": QUEUE, "reconcile_every": 1})
-    async with running(reconciling):
-        innkeeper = await Innkeeper.connect(
-            addresses.temporal_address,
-            task_queue=QUEUE,
-            supabase_url=addresses.supabase_url,
-            supabase_key=addresses.supabase_service_key,
-        )
-        async with innkeeper:
-            yield innkeeper
+    async with working(addresses, settings, QUEUE, reconcile_every=1) as innkeeper:
+        yield innkeeper
     await keep(await connect(addresses.temporal_address), RECONCILE, every=0, task_queue=QUEUE)
 
 

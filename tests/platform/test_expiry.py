@@ -17,7 +17,8 @@ from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.settings import Settings
-from innkeeper.worker import running
+
+from .working import working
 
 QUEUE = "expiring"
 """A task queue of its own, with a worker that meters; the session's does not."""
@@ -26,16 +27,8 @@ QUEUE = "expiring"
 @pytest.fixture
 async def innkeeper(addresses: Addresses, settings: Settings) -> AsyncIterator[Innkeeper]:
     """A backend's client, of a worker that meters every second; no schedule is left after the test."""
-    metering = settings.model_copy(update={"task_queue": QUEUE, "meter_every": 1})
-    async with running(metering):
-        innkeeper = await Innkeeper.connect(
-            addresses.temporal_address,
-            task_queue=QUEUE,
-            supabase_url=addresses.supabase_url,
-            supabase_key=addresses.supabase_service_key,
-        )
-        async with innkeeper:
-            yield innkeeper
+    async with working(addresses, settings, QUEUE, meter_every=1) as innkeeper:
+        yield innkeeper
     client = await Client.connect(addresses.temporal_address, data_converter=pydantic_data_converter)
     await keep(client, METERING, every=0, task_queue=QUEUE)
 

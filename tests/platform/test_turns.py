@@ -12,7 +12,8 @@ from innkeeper.client import Innkeeper, OperationHandle
 from innkeeper.embedded.options import Addresses
 from innkeeper.model.messages import StepState
 from innkeeper.settings import Settings
-from innkeeper.worker import running
+
+from .working import working
 
 QUEUE = "in-turns"
 """A task queue of its own, with a worker that runs one Helm at once and few steps."""
@@ -23,16 +24,8 @@ MANY = 16
 @pytest.fixture
 async def innkeeper(addresses: Addresses, settings: Settings) -> AsyncIterator[Innkeeper]:
     """A backend's client, of a worker with little room."""
-    narrow = settings.model_copy(update={"task_queue": QUEUE, "helm_slots": 1, "concurrent_activities": 6})
-    async with running(narrow):
-        innkeeper = await Innkeeper.connect(
-            addresses.temporal_address,
-            task_queue=QUEUE,
-            supabase_url=addresses.supabase_url,
-            supabase_key=addresses.supabase_service_key,
-        )
-        async with innkeeper:
-            yield innkeeper
+    async with working(addresses, settings, QUEUE, helm_slots=1, concurrent_activities=6) as innkeeper:
+        yield innkeeper
 
 
 async def released(handle: OperationHandle) -> datetime:
