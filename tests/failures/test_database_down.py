@@ -120,4 +120,4 @@ async def test_an_operation_that_was_overtaken_while_it_ran_says_so_and_hands_ov
     assert result.outcome is Outcome.SUPERSEDED
     assert result.cause is not None
     assert (result.cause.code, bool(result.cause.fix)) == (Superseded.__name__, True)
-    await world.status_is("db-overtaken", Status.UNINSTALLED)
+    await world.ends_as("db-overtaken", Status.UNINSTALLED)

@@ -296,11 +296,12 @@ class World:
         found = await self.cluster.list_objects("v1", "Pod", namespace=names.namespace_of(name))
         return {pod["metadata"]["uid"] for pod in found}
 
-    async def status_is(self, name: str, status: Status) -> None:
-        """Wait until the row says so."""
+    async def ends_as(self, name: str, status: Status) -> None:
+        """Wait until the row says so, and the operation that wrote it is over, so that another one may come."""
         async with asyncio.timeout(20):
             while (await self.row(name)).status is not status:
                 await asyncio.sleep(0.02)
+        await self.client.get_workflow_handle(names.workflow_id_of(name)).result()
 
     async def events(self, handle: OperationHandle) -> int:
         """The number of events in the operation's history."""

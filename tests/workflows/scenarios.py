@@ -392,5 +392,5 @@ async def sweep_over_a_lost_stop(world: World, name: str) -> str:
     await lost(world, Kind.STOP, name, "cluster.patch")
     world.database.rows[name] = world.database.rows[name].model_copy(update={"updated_at": LONG_AGO})
     await world.client.execute_workflow(SWEEP_WORKFLOW, id=name, task_queue=TASK_QUEUE)
-    await world.status_is(name, Status.STOPPED)
+    await world.ends_as(name, Status.STOPPED)
     return name

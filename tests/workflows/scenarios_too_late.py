@@ -79,5 +79,5 @@ async def metering_that_stops_what_is_idle(world: World, name: str) -> str:
     world.database.events[:] = [each.model_copy(update={"at": LONG_AGO}) for each in world.database.events]
     world.database.rows[name] = world.database.rows[name].model_copy(update={"created_at": LONG_AGO})
     await world.client.execute_workflow(METERING_WORKFLOW, id=name, task_queue=TASK_QUEUE)
-    await world.status_is(name, Status.STOPPED)
+    await world.ends_as(name, Status.STOPPED)
     return name

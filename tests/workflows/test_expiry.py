@@ -42,7 +42,7 @@ async def provisioned(world: World, name: str, plan: str) -> None:
 
 async def stopped(world: World, name: str) -> str:
     """Wait for the stop, and tell who asked for it."""
-    await world.status_is(name, Status.STOPPED)
+    await world.ends_as(name, Status.STOPPED)
     [stop, *_] = (await world.innkeeper.operations(name, kind=Kind.STOP)).items
     assert stop.id == f"expiry-{name}-{stop.generation - 1}"
     return stop.asked_by

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
+from told import all_causes
 
 from innkeeper.activities.sweeps import AT_ONCE, Sweeps
 from innkeeper.gateways.memory_database import MemoryDatabase
@@ -181,4 +182,4 @@ async def test_a_database_that_is_down_for_a_while_is_waited_for_and_for_long_fa
     database.faults.fail("db.in_transition", Unreachable("the database is down"), times=None)
     with pytest.raises(WorkflowFailureError) as told:
         await sweep(environment, database, Counter())
-    assert "the database is down" in str(told.value.cause.__cause__)
+    assert "the database is down" in all_causes(told.value)
