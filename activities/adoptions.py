@@ -17,8 +17,9 @@ from ..model.claim import refusal
 from ..model.errors import AlreadyExists, BadInput, Pending, Permanent
 from ..model.instance import TRANSITIONS, Instance, Status
 from ..model.messages import Prepared, Request, Work
-from ..model.ports import Claim, Cluster, Manifest, Ref, Rows, Verdict
+from ..model.ports import Cluster, Manifest, Ref, Rows
 from ..model.preview import Adoption
+from ..model.record_messages import Claim, Verdict
 from ..model.release import Revision
 from .fence import Fence
 from .listing import objects_of

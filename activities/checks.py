@@ -12,9 +12,9 @@ from ..model import marks
 from ..model.adoption import demand_confirmed
 from ..model.catalog import Catalog, Deadlines, Plan
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, NotOurs, Permanent
-from ..model.instance import Kind, Status
+from ..model.instance import Instance, Kind, Status
 from ..model.messages import Admission, Request, Work
-from ..model.ports import Cluster, Manifest, Ref, Rows
+from ..model.ports import Cluster, Database, Manifest, Ref
 from ..model.sizes import storage_asked
 from .adoptions import Adoptions
 from .charts import Charts, Facts
@@ -26,13 +26,13 @@ class Checks:
     def __init__(
         self,
         cluster: Cluster,
-        rows: Rows,
+        database: Database,
         charts: Charts,
         catalog: Catalog,
         adoptions: Adoptions,
         operator_namespace: str,
     ) -> None:
-        self._rows = rows
+        self._database = database
         self._adoptions = adoptions
         self._cluster = cluster
         self._charts = charts
@@ -49,7 +49,8 @@ class Checks:
                 release that cannot be adopted, or is not what somebody has confirmed.
             NotOurs: the namespace exists and is somebody else's.
         """
-        if await self._rows.operation(request.request_id) is not None:
+        outset = await self._database.outset(request.request_id, request.instance)
+        if outset.operation is not None:
             # Asked before: the claim answers, whatever has become of plan, chart and namespace since.
             known = self._catalog.plans.get(request.plan or "")
             return Admission(deadlines=known.deadlines if known else Deadlines())
@@ -57,7 +58,7 @@ class Checks:
             seen = await self._adoptions.preview(request)
             demand_confirmed(seen, request.confirmed)
             return Admission(deadlines=self._catalog.plan(seen.plan).deadlines, storage_mib=seen.storage_mib)
-        work = await self._foreseen(request)
+        work = self._foreseen(request, outset.instance)
         if work is None:
             return Admission(deadlines=Deadlines())
         plan = self._catalog.plan(work.plan)
@@ -69,11 +70,10 @@ class Checks:
         limited = plan.limits is not None and plan.limits.storage is not None
         return Admission(deadlines=plan.deadlines, storage_mib=storage_asked(facts.rendered) if limited else 0)
 
-    async def _foreseen(self, request: Request) -> Work | None:
+    def _foreseen(self, request: Request, row: Instance | None) -> Work | None:
         """What the operation would work on, were it admitted; None where the claim will refuse it anyway."""
         tenant, plan = request.tenant, request.plan
         namespace, release = request.home
-        row = await self._rows.instance(request.instance)
         if request.kind is Kind.UPGRADE:
             if row is None or tenant not in (None, row.tenant):
                 return None

@@ -6,19 +6,19 @@ from temporalio import activity
 
 from ..model.catalog import Catalog, Deadlines
 from ..model.errors import BadInput, Permanent, Superseded, Transient
-from ..model.freezes import FreezeRows, refusal
+from ..model.freezes import refusal
 from ..model.instance import Instance
 from ..model.limits import LIMITED, allowed
 from ..model.messages import OperationRecord, Outcome, Request
-from ..model.ports import Claimed, ClaimRequest, Database, Ending
+from ..model.ports import Database
+from ..model.record_messages import Claimed, ClaimRequest, Ending
 
 
 class Records:
     """Claims and endings of operations."""
 
-    def __init__(self, database: Database, freezes: FreezeRows, catalog: Catalog) -> None:
+    def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
-        self._freezes = freezes
         self._catalog = catalog
         self._limits = allowed(catalog.plans)
 
@@ -30,28 +30,18 @@ class Records:
             BadInput: the request cannot be, or a freeze holds the instance that lets no operation begin.
         """
         try:
-            await self._demand_thawed(claim.request)
             limits = self._limits if claim.request.kind in LIMITED else {}
             answer = await self._database.claim(claim.model_copy(update={"limits": limits}))
         except BadInput:
             raise
-        except Permanent as refusal:
-            raise _insisting(refusal) from None
+        except Permanent as refused:
+            raise _insisting(refused) from None
+        if answer.frozen is not None:
+            raise refusal(answer.frozen, claim.request.instance)
         plan = self._catalog.plans.get(answer.instance.plan) if answer.instance else None
         if plan is None:
             return Claimed(claim=answer, deadlines=Deadlines())
         return Claimed(claim=answer, deadlines=plan.deadlines, on_upgrade_failure=plan.on_upgrade_failure)
-
-    async def _demand_thawed(self, request: Request) -> None:
-        """Pass unless a freeze says that no operation begins; what has begun goes on."""
-        freezes = [each for each in await self._freezes.freezes() if each.everything]
-        if not freezes or await self._database.operation(request.request_id) is not None:
-            return
-        row = await self._database.instance(request.instance)
-        plans = {request.plan, row.plan if row else None}
-        for freeze in freezes:
-            if any(freeze.holds(instance=request.instance, plan=plan) for plan in plans):
-                raise refusal(freeze, request.instance)
 
     @activity.defn(name="known")
     async def known(self, request: Request) -> bool:
@@ -68,8 +58,8 @@ class Records:
     async def _record(self, request: Request) -> OperationRecord | None:
         try:
             return await self._database.operation(request.request_id)
-        except Permanent as refusal:
-            raise _insisting(refusal) from None
+        except Permanent as refused:
+            raise _insisting(refused) from None
 
     @activity.defn(name="finish")
     async def finish(self, ending: Ending) -> Instance:
@@ -82,14 +72,14 @@ class Records:
             return await self._database.finish(ending)
         except Superseded:
             raise
-        except Permanent as refusal:
-            raise _insisting(refusal) from None
+        except Permanent as refused:
+            raise _insisting(refused) from None
 
 
-def _insisting(refusal: Permanent) -> Transient:
+def _insisting(refused: Permanent) -> Transient:
     """A refusal as something to try again: a key is being changed, a schema's cache is old, rights are missing.
 
     What was claimed must be given back and what ended must be written, so neither ever gives up: an operation that
     did would leave its row in transition for ever.
     """
-    return Transient.of(refusal.cause)
+    return Transient.of(refused.cause)

@@ -18,10 +18,12 @@ from pydantic import BaseModel, ValidationError
 from supabase import AsyncClient, AsyncClientOptions
 
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Unreachable
+from innkeeper.model.freezes import Freeze
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.limits import GROWING
 from innkeeper.model.messages import OperationRecord
-from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
+from innkeeper.model.ports import InstancePage, OperationPage, Page
+from innkeeper.model.record_messages import Claim, ClaimRequest, Ending, Outset, Verdict
 
 from .record_checks import check_claim, check_ending, place_of, storable, superseded
 from .retry_after import retry_after
@@ -29,7 +31,7 @@ from .retry_after import retry_after
 TIMEOUT = 10.0
 """Seconds that one call may take, answer included."""
 
-SCHEMA = 11
+SCHEMA = 12
 """What `innkeeper_schema()` answers where all migrations that this code needs have been applied."""
 
 LONGEST_PAGE = 999
@@ -206,6 +208,25 @@ class SupabaseRows:
 class SupabaseDatabase(SupabaseRows):
     """All of `model.ports.Database`; needs the project's secret key."""
 
+    async def outset(self, request_id: str, instance: str) -> Outset:
+        """What an operation begins from, at one moment.
+
+        Raises:
+            Unreachable: no answer.
+            Forbidden: the key does not have a worker's rights.
+            Permanent: the migrations are missing.
+        """
+        told = await self._send(
+            self._client.rpc("innkeeper_outset", {"request_id": storable(request_id), "instance": storable(instance)})
+        )
+        if not isinstance(told, dict) or not {"operation", "instance"} <= told.keys():
+            raise self._not_supabase()
+        operation, row = told["operation"], told["instance"]
+        return Outset(
+            operation=None if operation is None else read(OperationRecord, operation),
+            instance=None if row is None else read(Instance, row),
+        )
+
     async def claim(self, claim: ClaimRequest) -> Claim:
         """Claim an instance for an operation.
 
@@ -234,15 +255,14 @@ class SupabaseDatabase(SupabaseRows):
             "during": transition.during.value,
             "creates": transition.creates,
         }
-        if claim.limits:
-            limits = {plan: each.model_dump(mode="json") for plan, each in claim.limits.items()}
-            grows = request.kind in GROWING
-            answer = await self._call(
-                "innkeeper_claim_within", claim=told, limits=limits, grows=grows, storage_mib=claim.storage_mib
-            )
-        else:
-            answer = await self._call("innkeeper_claim", **told)
-        instance, operation = answer.get("instance"), answer.get("operation")
+        answer = await self._call(
+            "innkeeper_begin",
+            claim=told,
+            limits={plan: each.model_dump(mode="json") for plan, each in claim.limits.items()},
+            grows=bool(claim.limits) and request.kind in GROWING,
+            storage_mib=claim.storage_mib,
+        )
+        instance, operation, freeze = answer.get("instance"), answer.get("operation"), answer.get("freeze")
         return Claim(
             verdict=Verdict(answer["verdict"]),
             generation=answer.get("generation") or 0,
@@ -252,6 +272,7 @@ class SupabaseDatabase(SupabaseRows):
             instance=None if instance is None else read(Instance, instance),
             operation=None if operation is None else read(OperationRecord, operation),
             reached=answer.get("reached"),
+            frozen=None if freeze is None else read(Freeze, freeze),
         )
 
     async def finish(self, ending: Ending) -> Instance:

@@ -23,6 +23,7 @@ import yaml
 from kubernetes.aio import client, config
 
 from ..model.errors import AlreadyExists, BadInput, Conflict, Forbidden, InnkeeperError, Permanent, Unreachable
+from .environment_proxy import proxy_for
 from .retry_after import retry_after
 
 SETTING = "INNKEEPER_KUBECONFIG"
@@ -55,6 +56,9 @@ class Api:
     def __init__(self, settings: client.Configuration, *, timeout: float, context: str | None = None) -> None:
         self.context = context
         """The kubeconfig's context that was chosen; None in a pod."""
+        settings.proxy = settings.proxy or proxy_for(str(settings.host))
+        # Else the session asks the environment and ~/.netrc for each request anew, each in a thread of its own.
+        settings.client_session_kwargs = {"trust_env": False}
         self._client = client.ApiClient(settings)
         self._settings = settings
         self._timeout = timeout

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from innkeeper.model.freezes import Freeze, Scope
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
-from innkeeper.model.ports import Claim, ClaimRequest, Ending, InstancePage, OperationPage, Page, Verdict
+from innkeeper.model.ports import InstancePage, OperationPage, Page
+from innkeeper.model.record_messages import Claim, ClaimRequest, Ending, Outset, Verdict
 from innkeeper.model.usage import InstanceEvent
 
 from .faults import Faults
@@ -41,6 +43,8 @@ class MemoryDatabase:
         """MiB of storage that an instance's last operation asked for."""
         self.reported: list[tuple[str, str, datetime, Decimal]] = []
         """Tenant, metric, time and quantity of what was reported."""
+        self.frozen: dict[tuple[Scope, str], Freeze] = {}
+        """Freezes, the oldest first."""
         self._clock = clock
 
     def now(self) -> datetime:
@@ -92,11 +96,18 @@ class MemoryDatabase:
                 next=str(found[page.limit - 1][0]) if more else None,
             )
 
+    async def outset(self, request_id: str, instance: str) -> Outset:
+        """What an operation begins from, at one moment."""
+        async with self.faults.around("db.outset"):
+            return Outset(operation=self.records.get(request_id), instance=self.rows.get(instance))
+
     async def claim(self, claim: ClaimRequest) -> Claim:
         """Claim an instance for an operation; see `gateways.database.SupabaseDatabase.claim`."""
         check_claim(claim)
         async with self.faults.around("db.claim"):
-            return self._known(claim) or self._limited(claim) or self._refused(claim) or self._claimed(claim)
+            answers = (self._known, self._frozen, self._limited, self._refused)
+            told = next((answer for each in answers if (answer := each(claim)) is not None), None)
+            return told or self._claimed(claim)
 
     async def finish(self, ending: Ending) -> Instance:
         """Write an operation's end and return the row.
@@ -146,6 +157,15 @@ class MemoryDatabase:
             instance=self.rows[record.instance],
             operation=record,
         )
+
+    def _frozen(self, claim: ClaimRequest) -> Claim | None:
+        """The answer to a request on an instance that a freeze lets nothing begin on."""
+        row = self.rows.get(claim.request.instance)
+        plans = {claim.request.plan, row.plan if row else None}
+        for freeze in self.frozen.values():
+            if freeze.everything and any(freeze.holds(instance=claim.request.instance, plan=plan) for plan in plans):
+                return Claim(verdict=Verdict.FROZEN, frozen=freeze)
+        return None
 
     def _limited(self, claim: ClaimRequest) -> Claim | None:
         """The answer to a request that would pass a limit of its plan."""

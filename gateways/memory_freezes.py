@@ -14,22 +14,21 @@ class MemoryFreezes:
 
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
-        self._frozen: dict[tuple[Scope, str], Freeze] = {}
 
     async def freezes(self) -> list[Freeze]:
         """All freezes, the oldest first."""
         async with self._database.faults.around("db.freezes"):
-            return list(self._frozen.values())
+            return list(self._database.frozen.values())
 
     async def freeze(self, wanted: Freeze) -> None:
         """Freeze, or say it anew of what is frozen already."""
         async with self._database.faults.around("db.freeze"):
             key = (wanted.scope, wanted.name)
-            before = self._frozen.get(key)
+            before = self._database.frozen.get(key)
             at = before.frozen_at if before else datetime.now(UTC)
-            self._frozen[key] = wanted.model_copy(update={"frozen_at": at})
+            self._database.frozen[key] = wanted.model_copy(update={"frozen_at": at})
 
     async def unfreeze(self, scope: Scope, name: str) -> bool:
         """End a freeze; False where there is none."""
         async with self._database.faults.around("db.unfreeze"):
-            return self._frozen.pop((scope, name), None) is not None
+            return self._database.frozen.pop((scope, name), None) is not None

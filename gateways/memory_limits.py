@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.limits import GROWING, Reached
-from innkeeper.model.ports import ClaimRequest
+from innkeeper.model.record_messages import ClaimRequest
 
 Reports = Iterable[tuple[str, str, datetime, Decimal]]
 

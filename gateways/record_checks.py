@@ -7,7 +7,7 @@ from typing import TypeVar
 from innkeeper.model.errors import BadInput, Superseded
 from innkeeper.model.instance import TRANSITIONS
 from innkeeper.model.messages import Outcome
-from innkeeper.model.ports import ClaimRequest, Ending
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from .errors import BadInput, Cause, DuplicateName, IllegalTransition, Supersede
 from .instance import TRANSITIONS, Instance, Kind, Status
 from .limits import refusal_of
 from .messages import NextRequest, OperationRecord, OperationResult, Outcome, Request, Work
-from .ports import Claim, ClaimRequest, Verdict
+from .record_messages import Claim, ClaimRequest, Verdict
 
 
 def claim_of(request: Request, workflow_id: str, run_id: str, storage_mib: int) -> ClaimRequest:

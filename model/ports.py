@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import Field
 
-from .catalog import ChartRef, Deadlines, UpgradeFailure
-from .errors import Cause
+from .catalog import ChartRef
 from .instance import Instance, Kind, Status
-from .limits import Allowed, Reached
-from .messages import Decided, Message, OperationRecord, Outcome, Request, StepEvent
-from .sizes import Sizes
+from .messages import Message, OperationRecord, Request
+from .record_messages import Claim, ClaimRequest, Ending, Outset
 
 Manifest = dict[str, Any]
 """A Kubernetes object as the API server shows it (JSON, camelCase keys)."""
@@ -223,87 +220,6 @@ class Helm(Protocol):
         ...
 
 
-class Verdict(StrEnum):
-    """What a claim came to."""
-
-    CLAIMED = "claimed"
-    """This operation holds the instance (for the first time, or still)."""
-    FINISHED = "finished"
-    """The request id is known and its operation has ended: `Claim.operation` is the stored outcome."""
-    MISMATCH = "mismatch"
-    """The request id is known with other arguments."""
-    ABSENT = "absent"
-    """There is no such instance, and this kind of operation makes none."""
-    FOREIGN = "foreign"
-    """The instance is another tenant's."""
-    TAKEN = "taken"
-    """The namespace that the instance would have is another instance's."""
-    ILLEGAL = "illegal"
-    """The instance's settled status does not allow this operation."""
-    LIMITED = "limited"
-    """The plan does not allow the tenant more: `Claim.reached`."""
-
-
-class ClaimRequest(Message):
-    """All that the claim needs, in one call."""
-
-    request: Request
-    workflow_id: str
-    run_id: str
-    namespace: str
-    release: str
-    storage_mib: int = 0
-    limits: dict[str, Allowed] = Field(default_factory=dict)  # by plan
-
-
-class Claim(Message):
-    """The claim's answer, with the instance as it is after it."""
-
-    verdict: Verdict
-    generation: int = 0
-    former: Status | None = None
-    """The settled status before this operation, None where it made the instance."""
-    found: Status | None = None
-    """The row's status that the claim met, None where it made the instance; transitional where an operation was lost.
-
-    A lost repair counts as what it had met itself.
-    """
-    former_plan: str | None = None
-    """The plan before this operation, None where it made the instance or took over the name of a purged one."""
-    instance: Instance | None = None
-    operation: OperationRecord | None = None
-    reached: Reached | None = None
-
-
-class Claimed(Message):
-    """A claim together with what the instance's plan says of its operations."""
-
-    claim: Claim
-    deadlines: Deadlines
-    on_upgrade_failure: UpgradeFailure = "rollback"
-
-
-class Ending(Message):
-    """The last write of an operation: the row and the operation's record, together or not at all."""
-
-    request_id: str
-    instance: str
-    generation: int
-    status: Status
-    """The settled status the instance ends in."""
-    outcome: Outcome
-    url: str | None = None
-    revision: int | None = None
-    cause: Cause | None = None
-    steps: list[StepEvent] = Field(default_factory=list)
-    decisions: list[Decided] = Field(default_factory=list)
-    plan: str | None = None
-    """The plan that the instance ends on, None to leave it as it is."""
-    upgrade_pending: bool = False
-    """The plan is still to be applied, by the next start."""
-    sizes: Sizes | None = None  # None: what the row says
-
-
 class Page(Message):
     """One page of rows and where the next begins."""
 
@@ -355,6 +271,10 @@ class Rows(Protocol):
 
 class Database(Rows, Protocol):
     """What operations write, too. Each write is one transaction and may be repeated."""
+
+    async def outset(self, request_id: str, instance: str) -> Outset:
+        """What an operation begins from, at one moment."""
+        ...
 
     async def claim(self, claim: ClaimRequest) -> Claim:
         """Claim an instance for an operation (DESIGN: one SQL function; the transition table is given to it)."""

@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
         StepState,
         Work,
     )
-    from ..model.ports import Ending, Verdict
+    from ..model.record_messages import Ending, Verdict
 
 from . import calls, causes, unheard
 from .calls import Activity

@@ -8,20 +8,19 @@ from desk import Desk
 from innkeeper.activities.records import Records
 from innkeeper.gateways.faults import Faults
 from innkeeper.gateways.memory_database import MemoryDatabase
-from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.model import catalog
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Superseded, Transient
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.names import namespace_of
-from innkeeper.model.ports import ClaimRequest, Ending
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 PLANS = catalog.parse({"plans": {"starter": {"chart": {"path": "room"}, "on_upgrade_failure": "park"}}}, folder="")
 
 
 def records_of(desk: Desk, plans: catalog.Catalog = PLANS) -> Records:
     assert isinstance(desk.database, MemoryDatabase)
-    return Records(desk.database, MemoryFreezes(desk.database), plans)
+    return Records(desk.database, plans)
 
 
 def claim_of(desk: Desk) -> ClaimRequest:

@@ -11,11 +11,8 @@ from innkeeper.model.catalog import ChartRef
 from innkeeper.model.instance import Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord
 from innkeeper.model.ports import (
-    Claim,
-    ClaimRequest,
     Cluster,
     Database,
-    Ending,
     Helm,
     InstancePage,
     Manifest,
@@ -25,6 +22,7 @@ from innkeeper.model.ports import (
     Release,
     Watch,
 )
+from innkeeper.model.record_messages import Claim, ClaimRequest, Ending, Outset
 
 from .effects import Fault, Play
 
@@ -209,6 +207,10 @@ class PlayedDatabase:
     def __init__(self, database: Database, cast: Cast) -> None:
         self._database = database
         self._cast = cast
+
+    async def outset(self, request_id: str, instance: str) -> Outset:
+        await self._cast.of(instance).alive()
+        return await self._database.outset(request_id, instance)
 
     async def claim(self, claim: ClaimRequest) -> Claim:
         async with self._cast.of(claim.request.instance).effect("db.claim"):

@@ -20,7 +20,8 @@ from innkeeper.model.claim import work_of
 from innkeeper.model.errors import AlreadyExists
 from innkeeper.model.instance import TRANSITIONS, Kind, Status
 from innkeeper.model.messages import Outcome, Prepared, Ready, Request, Work
-from innkeeper.model.ports import ClaimRequest, Cluster, Database, Ending, Ref
+from innkeeper.model.ports import Cluster, Database, Ref
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 from .insist import insist
 from .scenarios import TENANT, Done, Scenario

@@ -11,7 +11,7 @@ from innkeeper.client import BadInput, Innkeeper, Kind, Outcome, Status, Unreach
 from innkeeper.gateways.memory_database import MemoryDatabase
 from innkeeper.model.messages import Request
 from innkeeper.model.names import namespace_of, release_of, workflow_id_of
-from innkeeper.model.ports import ClaimRequest, Ending
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 
 async def filled(count: int) -> MemoryDatabase:

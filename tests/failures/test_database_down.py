@@ -12,7 +12,7 @@ from innkeeper.gateways.faults import When
 from innkeeper.model.errors import Forbidden, ReleaseFailed, Superseded, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Request, StepState
-from innkeeper.model.ports import ClaimRequest
+from innkeeper.model.record_messages import ClaimRequest
 
 DOWN = Unreachable("the database is down")
 

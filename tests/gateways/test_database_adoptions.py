@@ -9,7 +9,8 @@ import pytest
 from desk import Desk
 
 from innkeeper.model.instance import Kind, Status
-from innkeeper.model.ports import Claim, Database, Verdict
+from innkeeper.model.ports import Database
+from innkeeper.model.record_messages import Claim, Verdict
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from innkeeper.model.errors import BadInput, Cause, Superseded
 from innkeeper.model.instance import TRANSITIONS, Kind, Status
 from innkeeper.model.messages import Outcome, StepEvent, StepState
 from innkeeper.model.names import namespace_of
-from innkeeper.model.ports import Claim, Database, Ending, Page, Verdict
+from innkeeper.model.ports import Database, Page
+from innkeeper.model.record_messages import Claim, Ending, Verdict
 
 SETTLED = [status for status in Status if status.settled]
 BROKEN = Cause(code="ImagePull", message="The image is not there.", object="Pod inn-x/web-0", fix="name another image")

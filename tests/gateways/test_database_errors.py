@@ -13,7 +13,8 @@ from innkeeper.gateways.database import SupabaseDatabase, SupabaseRows
 from innkeeper.model.errors import BadInput, Forbidden, InnkeeperError, Permanent, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Request
-from innkeeper.model.ports import ClaimRequest, Ending, Page
+from innkeeper.model.ports import Page
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 KEY = "sb_secret_not-to-be-seen-anywhere"
 TOKEN = "token.not-to-be.seen-either"

@@ -20,7 +20,7 @@ from innkeeper.gateways.database import SupabaseDatabase
 from innkeeper.model.errors import Permanent
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome
-from innkeeper.model.ports import Claim, Verdict
+from innkeeper.model.record_messages import Claim, Verdict
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 FIRST_SCHEMA = [file for file in FILES if file.name < "20261124"]

@@ -11,7 +11,8 @@ from desk import DURING, Desk
 from innkeeper.model.errors import BadInput, Superseded
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import Choice, Decided, Outcome
-from innkeeper.model.ports import Claim, Database, Page, Verdict
+from innkeeper.model.ports import Database, Page
+from innkeeper.model.record_messages import Claim, Verdict
 
 TRANSITIONAL = [status for status in Status if not status.settled]
 LATER = timedelta(seconds=1)

@@ -67,6 +67,13 @@ async def test_a_child_sees_none_of_the_workers_secrets(fake: Fake, tmp_path: Pa
     assert "'AWS_PROFILE': 'tenants'" in seen
 
 
+async def test_memory_that_helm_gives_up_anyway_is_not_collected_unless_it_is_much(fake: Fake, tmp_path: Path) -> None:
+    await command(fake("note('env', dict(os.environ))")).upgrade(WISH, limit=60)
+    seen = await noted(tmp_path, "env")
+    assert "'GOGC': 'off'" in seen
+    assert "'GOMEMLIMIT': '256MiB'" in seen
+
+
 async def test_cluster_namespace_and_identity_are_always_said(fake: Fake, tmp_path: Path) -> None:
     helm = command(fake("note('argv', sys.argv[1:])"))
     user = "innkeeper:inn-acme:1:0a"

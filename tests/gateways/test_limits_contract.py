@@ -17,7 +17,8 @@ from innkeeper.model.claim import claim_of
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.limits import Allowed, Reached
 from innkeeper.model.messages import Request
-from innkeeper.model.ports import Claim, Database, Verdict
+from innkeeper.model.ports import Database
+from innkeeper.model.record_messages import Claim, Verdict
 from innkeeper.model.reports import UsageReport
 from innkeeper.model.sizes import Sizes
 from innkeeper.model.usage_ports import Meters

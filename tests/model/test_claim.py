@@ -30,7 +30,7 @@ from innkeeper.model.messages import (
     StepState,
     Work,
 )
-from innkeeper.model.ports import Claim, Verdict
+from innkeeper.model.record_messages import Claim, Verdict
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from innkeeper.model.errors import BadInput
 from innkeeper.model.instance import Kind
 from innkeeper.model.limits import Allowed, Reached, allowed, refusal_of
 from innkeeper.model.messages import Request
-from innkeeper.model.ports import Claim, Verdict
+from innkeeper.model.record_messages import Claim, Verdict
 from innkeeper.model.sizes import storage_asked
 
 

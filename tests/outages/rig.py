@@ -31,7 +31,8 @@ from innkeeper.model.errors import Unreachable
 from innkeeper.model.instance import Instance
 from innkeeper.model.messages import OperationResult, Request
 from innkeeper.model.names import namespace_of, release_of
-from innkeeper.model.ports import Claim, ClaimRequest, Ending, Manifest, Ref, Release
+from innkeeper.model.ports import Manifest, Ref, Release
+from innkeeper.model.record_messages import Claim, ClaimRequest, Ending
 from innkeeper.worker import activities, compose, settle_in
 
 from .operations import BIGGER, STARTER, TENANT, WEB, Did

@@ -16,7 +16,8 @@ from innkeeper.model.errors import Forbidden
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Request
 from innkeeper.model.names import namespace_of
-from innkeeper.model.ports import ClaimRequest, Ending, Page
+from innkeeper.model.ports import Page
+from innkeeper.model.record_messages import ClaimRequest, Ending
 
 READABLE = ["instances", "operations", "my_instances", "my_operations", "instance_overview"]
 KEY_OF = {"instances": "name", "operations": "instance", "my_operations": "instance"}

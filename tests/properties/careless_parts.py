@@ -10,7 +10,8 @@ from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model.errors import Unreachable
 from innkeeper.model.instance import Instance, Status
 from innkeeper.model.manifests import Manifest
-from innkeeper.model.ports import Ending, Ref, Release
+from innkeeper.model.ports import Ref, Release
+from innkeeper.model.record_messages import Ending
 
 from .stage import LaterCluster
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
 from innkeeper.model.messages import OperationRecord, Outcome, Request
-from innkeeper.model.ports import Claim, ClaimRequest, Database, Ending, Verdict
+from innkeeper.model.ports import Database
+from innkeeper.model.record_messages import Claim, ClaimRequest, Ending, Verdict
 
 DURING = {transition.during: kind for kind, transition in TRANSITIONS.items()}
 

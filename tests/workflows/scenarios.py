@@ -24,7 +24,7 @@ from innkeeper.model.messages import (
     Request,
 )
 from innkeeper.model.names import handover_id_of, workflow_id_of
-from innkeeper.model.ports import ClaimRequest
+from innkeeper.model.record_messages import ClaimRequest
 
 from .conftest import World
 

@@ -23,7 +23,7 @@ from innkeeper import workflows
 from innkeeper.model.findings import RECONCILE_WORKFLOW
 from innkeeper.model.instance import Kind
 from innkeeper.model.messages import HANDOVER_WORKFLOW, METERING_WORKFLOW, PREVIEW_WORKFLOW, SWEEP_WORKFLOW
-from innkeeper.worker import SANDBOX, STRICT
+from innkeeper.worker import PROVEN, STRICT
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
 from .scenarios_drift import SCENARIOS
@@ -55,7 +55,7 @@ async def test_a_stored_history_replays(name: str) -> None:
 
 async def test_all_stored_histories_replay_side_by_side_as_a_worker_shares_its_modules() -> None:
     shared = Replayer(
-        workflows=[*WORKFLOWS.values(), *SERVICES], workflow_runner=SANDBOX, data_converter=pydantic_data_converter
+        workflows=[*WORKFLOWS.values(), *SERVICES], workflow_runner=PROVEN, data_converter=pydantic_data_converter
     )
     names = sorted(path.stem for path in STORED.glob("*.json"))
     for name in names:
