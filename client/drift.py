@@ -18,6 +18,7 @@ from ..model.names import workflow_id_of
 from ..model.ports import Page
 from . import connection, runs
 from .descriptions import OperationDescription
+from .endings import reason_of
 from .handle import OperationHandle
 from .reading import Reader
 from .rows import RowsSource
@@ -74,9 +75,8 @@ class DriftReader(Reader):
             try:
                 found: Reconciled = await handle.result()
             except WorkflowFailureError as error:
-                told = error.cause.__cause__ or error.cause
                 raise Unreachable(
-                    f"nobody could look for drift within {longest.total_seconds():g} s: {told}",
+                    f"nobody could look for drift within {longest.total_seconds():g} s: {reason_of(error)}",
                     code="NotLooked",
                     fix=f"see that a worker runs, and why it failed: workflow {handle.id} in Temporal's UI",
                 ) from None

@@ -31,6 +31,14 @@ async def ending_of(client: Client, instance: str, run_id: str) -> OperationResu
     return result
 
 
+def reason_of(failed: WorkflowFailureError) -> BaseException:
+    """What a run failed for: Temporal's own words, such as that no time is left for another attempt, come before it."""
+    found = failed.cause
+    while found.__cause__ is not None:
+        found = found.__cause__
+    return found
+
+
 def _answer(cause: BaseException, instance: str) -> Answer:
     if isinstance(cause, ApplicationError):
         if cause.type == Refused.__name__ and (told := _read(Cause, cause.details)):

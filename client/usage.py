@@ -17,6 +17,7 @@ from ..model.ports import Page
 from ..model.reports import MOST_REPORTS, Recorded, UsageReport
 from ..model.usage_ports import Figure, Hours, Metered, Usage, UsagePage
 from . import connection
+from .endings import reason_of
 from .rows import RowsSource
 
 PATIENCE = timedelta(minutes=10)
@@ -100,9 +101,8 @@ class UsageClient:
             try:
                 told: Metered = await handle.result()
             except WorkflowFailureError as error:
-                why = error.cause.__cause__ or error.cause
                 raise Unreachable(
-                    f"nobody could meter within {PATIENCE.total_seconds():g} s: {why}",
+                    f"nobody could meter within {PATIENCE.total_seconds():g} s: {reason_of(error)}",
                     code="NotMetered",
                     fix=f"see that a worker runs, and why it failed: workflow {handle.id} in Temporal's UI",
                 ) from None
