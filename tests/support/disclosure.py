@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterable
 
+from listing import newest_listed
 from temporalio.client import Client, WorkflowHistory
 
 from innkeeper.model import names
@@ -26,6 +27,7 @@ def everything_of(history: WorkflowHistory) -> str:
 
 async def histories_of(client: Client, name: str) -> str:
     """All that Temporal keeps of an instance: the histories of its operations and of what they handed over."""
+    await newest_listed(client, names.workflow_id_of(name))
     query = f"InnkeeperInstance = '{name}' OR WorkflowId = '{names.workflow_id_of(name)}'"
     found = ""
     async for run in client.list_workflows(query):

@@ -51,8 +51,8 @@ FLAGS = (
 
 OPERATORS = "innkeeper-system"
 
-QUICK = {"prepare": 3, "release": 3, "ready": 3, "gone": 3, "decision": 600}
-"""Deadlines for tests that wait until a step's is over, retry after retry."""
+QUICK = {"prepare": 5, "release": 5, "ready": 5, "gone": 5, "decision": 600}
+"""Deadlines for tests that wait until a step's is over, retry after retry; a busy machine's pauses are shorter."""
 
 INSISTING = {
     "chart": {"path": "room"},
@@ -85,8 +85,10 @@ CATALOG = {
             "quota": {"pods": 2},
             "on_upgrade_failure": "park",
         },
-        "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 1}},
+        "hasty": {"chart": {"path": "room"}, "deadlines": {"ready": 5}},
         "patient": {"chart": {"path": "room"}, "values": {"replicas": 3}, "on_upgrade_failure": "park"},
+        "quick": {"chart": {"path": "room"}, "deadlines": QUICK},
+        # A release for whose end nobody waits.
         "instant": {"chart": {"path": "room"}, "deadlines": {**QUICK, "release": 0.5}},
         "prompt": {
             "chart": {"path": "room"},
@@ -298,7 +300,7 @@ class World:
 
     async def ends_as(self, name: str, status: Status) -> None:
         """Wait until the row says so, and the operation that wrote it is over, so that another one may come."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await self.row(name)).status is not status:
                 await asyncio.sleep(0.02)
         await self.client.get_workflow_handle(names.workflow_id_of(name)).result()

@@ -59,7 +59,7 @@ async def adopt_cancelled(world: World, name: str) -> str:
     await shop(world, name)
     hang = world.faults.hang(f"{name} ready *")
     handle = await adopting(world, name)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     await handle.cancel()
     return await over(handle)
@@ -75,7 +75,7 @@ async def repair_of_a_lost_adoption(world: World, name: str) -> str:
     await shop(world, name)
     hang = world.faults.hang(f"{name} mark cluster.patch")
     handle = await adopting(world, name)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     await world.client.get_workflow_handle(workflow_id_of(name), run_id=handle.run_id).terminate("by a test")
     world.faults.clear()

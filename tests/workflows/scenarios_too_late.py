@@ -21,7 +21,7 @@ __all__ = ["SCENARIOS"]
 async def cancelled_too_late(world: World, asked: Awaitable[OperationHandle]) -> str:
     hang = world.faults.hang("db.finish")
     handle = await asked
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     await handle.cancel()
     await asyncio.sleep(0.3)
@@ -53,7 +53,7 @@ async def repair_cancelled(world: World, name: str) -> str:
     await over(await provision(world, name))
     hang = world.faults.hang(f"{name} ready *")
     handle = await ask(world.client, Kind.REPAIR, name)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     await handle.cancel()
     return await over(handle)

@@ -311,7 +311,7 @@ async def test_a_namespace_that_goes_while_it_is_adopted_is_named(world: World) 
     await shop(world)
     hang = world.faults.hang("acme mark cluster.get")
     handle = await adopting(world)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     found = await world.cluster.without_faults().get(Ref("v1", "Namespace", SHOP))
     assert found is not None
@@ -326,7 +326,7 @@ async def test_a_mark_that_meets_a_change_is_put_on_what_is_there_now(world: Wor
     await shop(world)
     hang = world.faults.hang("acme mark cluster.patch")
     handle = await adopting(world)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     quiet = world.cluster.without_faults()
     await quiet.patch(Ref("v1", "Namespace", SHOP), {"metadata": {"labels": {marks.MANAGED_BY: "flux"}}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from in_memory import World
+from listing import listed
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
@@ -161,7 +162,7 @@ async def test_every_operation_replays_from_its_own_history(world: World) -> Non
     replayer = Replayer(
         workflows=list(WORKFLOWS.values()), workflow_runner=STRICT, data_converter=pydantic_data_converter
     )
-    runs = [run async for run in world.client.list_workflows("WorkflowId = 'instance/life-replay'")]
+    runs = await listed(world.client, "WorkflowId = 'instance/life-replay'", runs=7)
     for run in runs:
         handle = world.client.get_workflow_handle(run.id, run_id=run.run_id)
         await replayer.replay_workflow(await handle.fetch_history())

@@ -35,16 +35,17 @@ async def stuck_step(world: World, name: str) -> tuple[OperationHandle, Question
 
 
 async def entries(world: World, *names: str) -> list[Parked]:
-    async with asyncio.timeout(20):
+    """The entries of these instances, once all are listed with what they ask."""
+    async with asyncio.timeout(60):
         while True:
             found = [each for each in await world.innkeeper.attention() if each.instance in names]
-            if len(found) == len(names):
+            if len(found) == len(names) and all(each.question is not None for each in found):
                 return found
             await asyncio.sleep(0.05)
 
 
 async def no_entry(world: World, name: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(each.instance == name for each in await world.innkeeper.attention()):
             await asyncio.sleep(0.05)
 
@@ -52,7 +53,7 @@ async def no_entry(world: World, name: str) -> None:
 async def marked(world: World, name: str, *, parked: bool) -> None:
     """Wait until the search attribute says so, which is what an operator's own lists filter by."""
     run = world.client.get_workflow_handle(workflow_id_of(name))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await run.describe()).typed_search_attributes.get(PARKED) is not parked:
             await asyncio.sleep(0.05)
 

@@ -7,11 +7,17 @@ import contextlib
 
 import pytest
 from following import Followed, failed
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.update.v1 import UpdateRef
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import WorkflowUpdateFailedError
+from temporalio.service import RPCError, RPCStatusCode
 
+from innkeeper.client import OperationHandle
 from innkeeper.model.errors import BadInput, OperationFailed, Refused
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import Outcome, Request
+from innkeeper.model.names import workflow_id_of
 
 from .conftest import World
 
@@ -98,12 +104,30 @@ async def test_a_request_that_has_its_outcome_displaces_nobody(world: World) -> 
     assert (await waits.result()).status is Status.UNINSTALLED
 
 
+async def held_by_temporal(world: World, handle: OperationHandle, update_id: str) -> None:
+    """Wait until Temporal has an update of the operation, for which no worker has come yet."""
+    execution = WorkflowExecution(workflow_id=workflow_id_of(handle.instance), run_id=handle.run_id or "")
+    reference = UpdateRef(workflow_execution=execution, update_id=update_id)
+    # Asked for without a stage to wait for: it answers with what is known now.
+    asked = PollWorkflowExecutionUpdateRequest(namespace=world.client.namespace, update_ref=reference)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await world.client.workflow_service.poll_workflow_execution_update(asked)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
 async def test_a_request_that_comes_with_the_first_task_replaces_too(idle_world: World) -> None:
     world = idle_world
     provision = await world.innkeeper.provision("first-task", tenant="t1", plan="starter")
-    uninstall = asyncio.create_task(world.innkeeper.uninstall("first-task"))
+    uninstall = asyncio.create_task(world.innkeeper.uninstall("first-task", request_id="first-task-2"))
     # Temporal holds the update until a worker comes.
-    await asyncio.sleep(0.5)
+    await held_by_temporal(world, provision, "first-task-2")
     async with world.worker():
         handle = await uninstall
         with pytest.raises((Refused, OperationFailed), match="cancelled during"):

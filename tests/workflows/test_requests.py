@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from in_memory import World
+from listing import listed
 
 from innkeeper.client import OperationHandle
 from innkeeper.model import marks
@@ -63,6 +64,7 @@ async def test_a_refused_request_does_not_hide_the_operation_before_it(world: Wo
     await first.result()
     with pytest.raises(Refused):
         await (await world.innkeeper.stop("hidden", tenant="t9")).result()
+    await listed(world.client, "WorkflowId = 'instance/hidden'", runs=2)
     latest = await world.innkeeper.latest("hidden")
     assert latest is not None
     assert latest.run_id == first.run_id
