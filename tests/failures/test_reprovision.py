@@ -77,7 +77,7 @@ async def test_a_late_write_of_a_former_generation_changes_nothing(
     await world.provisioned("re-late")
     before = await world.row("re-late")
     world.faults.clear()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "finish of instance/re-late: Superseded" not in caplog.text:
             await asyncio.sleep(0.02)
     assert await world.row("re-late") == before
