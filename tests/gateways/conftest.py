@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -20,6 +22,17 @@ from innkeeper.gateways.usage_rows import SupabaseUsage
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.ports import Cluster, Database, Helm, Ref, Release
 from innkeeper.model.usage_ports import Meters
+
+MOMENTS = 20.0
+"""Seconds in which a test of usage is over."""
+
+
+@pytest.fixture
+async def within_an_hour() -> None:
+    """What a test does is done within one hour, and one day: the last moments of an hour are waited out."""
+    left = 3600 - time.time() % 3600
+    if left < MOMENTS:
+        await asyncio.sleep(left)
 
 
 @pytest.fixture(params=["memory", "supabase"])

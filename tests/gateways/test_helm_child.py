@@ -57,8 +57,9 @@ async def test_one_who_left_the_group_and_holds_its_pipes_keeps_nobody_waiting(f
 
 
 async def test_a_limit_ends_the_whole_group(fake: Fake, tmp_path: Path) -> None:
-    with pytest.raises(Pending, match="was not done within 1 s"):
-        await command(fake(FAMILY), grace=0.3).upgrade(WISH, limit=1)
+    # Long enough for both to begin and to note who they are.
+    with pytest.raises(Pending, match="was not done within 6 s"):
+        await command(fake(FAMILY), grace=0.3).upgrade(WISH, limit=6)
     child, leader = int(await noted(tmp_path, "child")), int(await noted(tmp_path))
     assert not lives(leader)
     await ended(child)
@@ -67,7 +68,7 @@ async def test_a_limit_ends_the_whole_group(fake: Fake, tmp_path: Path) -> None:
 async def test_a_helm_that_ignores_term_is_killed_however_often_the_caller_is_cancelled(
     fake: Fake, tmp_path: Path
 ) -> None:
-    running = asyncio.create_task(command(fake(STUBBORN), grace=0.5).upgrade(WISH, limit=60))
+    running = asyncio.create_task(command(fake(STUBBORN), grace=4).upgrade(WISH, limit=60))
     await noted(tmp_path, "ready")
     leader = int(await noted(tmp_path))
     for _ in range(5):
@@ -87,7 +88,7 @@ async def test_a_helm_that_heeds_term_is_not_waited_for_longer(fake: Fake, tmp_p
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "half of what it would be given"
 
 
 PARENT = """
@@ -121,10 +122,10 @@ def test_only_linux_can_bind_a_child_to_its_parent() -> None:
 
 
 async def test_the_limit_counts_from_the_childs_start_and_not_from_the_queue(fake: Fake) -> None:
-    helm = command(fake("time.sleep(0.6)"), slots=1)
+    helm = command(fake("time.sleep(2)"), slots=1)
     began = time.monotonic()
-    await asyncio.gather(*(helm.upgrade(WISH, limit=1.5) for _ in range(4)))
-    assert time.monotonic() - began > 2
+    await asyncio.gather(*(helm.upgrade(WISH, limit=7) for _ in range(4)))
+    assert time.monotonic() - began > 7
 
 
 def highest(folder: Path, count: int) -> int:

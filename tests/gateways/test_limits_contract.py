@@ -23,6 +23,8 @@ from innkeeper.model.reports import UsageReport
 from innkeeper.model.sizes import Sizes
 from innkeeper.model.usage_ports import Meters
 
+pytestmark = pytest.mark.usefixtures("within_an_hour")
+
 
 @pytest.fixture
 def tenant() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from desk import Desk
 
 from innkeeper.gateways.memory_usage import MemoryUsage
@@ -12,6 +13,8 @@ from innkeeper.model.instance import Kind, Status
 from innkeeper.model.reports import UsageReport
 from innkeeper.model.usage import HOUR, hour_of
 from innkeeper.model.usage_ports import Meters, Running
+
+pytestmark = pytest.mark.usefixtures("within_an_hour")
 
 
 async def runs(meters: Meters, desk: Desk, plan: str = "starter") -> Running | None:

@@ -19,6 +19,8 @@ from innkeeper.model.reports import Recorded, UsageReport
 from innkeeper.model.usage import HOUR
 from innkeeper.model.usage_ports import Hours, Metered, Usage
 
+pytestmark = pytest.mark.usefixtures("within_an_hour")
+
 
 async def test_each_write_of_an_operation_is_an_event(usage: Gateway, desk: Desk) -> None:
     claim = await desk.claim(Kind.PROVISION)

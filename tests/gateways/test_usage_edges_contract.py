@@ -20,6 +20,8 @@ from innkeeper.model.reports import UsageReport
 from innkeeper.model.usage import HOUR, hour_of
 from innkeeper.model.usage_ports import Usage
 
+pytestmark = pytest.mark.usefixtures("within_an_hour")
+
 
 async def test_what_is_purged_is_metered_until_its_last_day_is_final_and_then_left_alone(
     usage: Gateway, desk: Desk
@@ -66,9 +68,9 @@ async def purged(desk: Desk) -> None:
 
 async def test_a_clock_that_goes_back_does_not_turn_round_what_happened(usage: Gateway, desk: Desk) -> None:
     await desk.finish(await desk.claim(Kind.PROVISION), Status.RUNNING, sizes=SIZES)
-    # As if the last operation had ended by a clock that was ahead, and was set right then.
+    # As if the last operation had ended by a clock that was ahead, by more than the next one takes, and was set right.
     ahead = await happened(
-        desk, -(datetime.now(UTC) + timedelta(seconds=1) - hour_of(datetime.now(UTC))) / HOUR, Status.RUNNING
+        desk, -(datetime.now(UTC) + timedelta(seconds=6) - hour_of(datetime.now(UTC))) / HOUR, Status.RUNNING
     )
     await desk.settle(Status.STOPPED, Kind.STOP)
     while datetime.now(UTC) <= ahead:

@@ -9,7 +9,9 @@ from innkeeper.model import health
 from innkeeper.model.errors import Forbidden
 from innkeeper.model.ports import Cluster, Manifest, Ref
 
-PATIENCE = 30.0
+PATIENCE = 90.0
+"""Seconds that controllers are given on a machine that does other things."""
+
 FAULT = "kwok.innkeeper.dev/fault"
 
 

@@ -11,7 +11,7 @@ from innkeeper.gateways.helm import HelmCommand
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.ports import Release
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SECRET = "s3cr3t-\U0001f600-value"
 WISH = Release(
     name="acme",

@@ -27,7 +27,7 @@ from innkeeper.model.release import Revision
 
 CHARTS = Path(__file__).parents[1] / "data" / "charts" / "memory"
 LIMIT = 60.0
-PATIENCE = 30.0
+PATIENCE = 60.0
 ZOMBIE_LIMIT = 15.0
 """Of a Helm that was stopped. Refused while it looks for its hook, it looks again until then: that is Helm's way."""
 

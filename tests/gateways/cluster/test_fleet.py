@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from cluster_objects import config_map, job, pod, stateful_set, workload
+from cluster_objects import PATIENCE, config_map, job, pod, stateful_set, workload
 
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.gateways.kubernetes_fleet import KubernetesFleet
@@ -67,7 +67,7 @@ async def test_pods_that_have_ended_are_left_out_and_of_others_only_the_names_ar
     (look,) = [look for look in LOOKS if look.kind == "Pod"]
     await cluster.create(pod(namespace, "runs"))
     await cluster.create(job(namespace))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while names(found := await listed(fleet, look, namespace)) != {"runs"} or not await ended(cluster, namespace):
             await asyncio.sleep(0.1)
     assert found[0]["kind"] == "Pod"
@@ -111,7 +111,7 @@ async def test_every_look_can_be_had_and_a_picture_be_made_of_it(
         "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
     }
     await cluster.create(autoscaler)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (picture := await pictured(fleet, namespace)).home(namespace).claims:
             await asyncio.sleep(0.1)
     home = picture.home(namespace)

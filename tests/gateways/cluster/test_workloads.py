@@ -205,7 +205,8 @@ async def test_a_pod_that_is_deleted_before_it_is_ready_does_not_come_back(clust
 async def test_a_pod_that_takes_its_time_to_stop_is_there_until_then(cluster: Cluster, namespace: str) -> None:
     await service_account(cluster, namespace)
     lingering = pod(namespace)
-    lingering["metadata"]["annotations"] = {STOPS_AFTER: "1s"}
+    # Longer than what comes between the deletion and the look at it.
+    lingering["metadata"]["annotations"] = {STOPS_AFTER: "6s"}
     made = await cluster.create(lingering)
     assert await settled(cluster, namespace, Ref.to(made)) == health.Ready()
     await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
