@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pexpect
 
 PROGRAM = str(Path(sys.executable).parent / "innkeeper")
-PATIENCE = 60
+PATIENCE = 120
+"""Seconds that a command is given on a machine that does other things."""
 
 
 class Ran(NamedTuple):

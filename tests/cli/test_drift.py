@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
 
 import pytest
 
@@ -11,11 +12,38 @@ from innkeeper.client import Innkeeper
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model.ports import Ref
 
-from .terminal import run
+from .terminal import run, started
 from .test_on_the_platform import ran, valid
 
 WEB = Ref("apps/v1", "Deployment", "wry-web", "inn-wry")
 NOW = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
+async def comes_to(cluster: KubernetesCluster, replicas: int) -> None:
+    """Wait until so many pods of the web serve and no others are there: what is under way is told, too."""
+    counts = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
+    async with asyncio.timeout(90):
+        while True:
+            found = await cluster.get(WEB)
+            assert found is not None
+            status = found.get("status") or {}
+            pods = await cluster.list_objects("v1", "Pod", namespace="inn-wry")
+            caught_up = status.get("observedGeneration") == found["metadata"]["generation"]
+            # And one of the database.
+            if caught_up and {status.get(each) for each in counts} == {replicas} and len(pods) == replicas + 1:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def heard(program: subprocess.Popen[str], words: str) -> str:
+    """What a program that goes on says, up to a line with these words."""
+    assert program.stdout is not None
+    said = ""
+    while words not in said:
+        line = await asyncio.to_thread(program.stdout.readline)
+        assert line, said
+        said += line
+    return said
 
 
 async def test_drift_is_shown_with_the_difference_and_explained_with_what_to_do(
@@ -28,6 +56,7 @@ async def test_drift_is_shown_with_the_difference_and_explained_with_what_to_do(
         "no drift of wry is known; look now: innkeeper drift wry --now\n",
     )
     await cluster.patch(WEB, {"spec": {"replicas": 3}})
+    await comes_to(cluster, 3)
     looked = await ran("drift", "wry", "--now", env=platform_env)
     assert looked.code == 0
     assert re.fullmatch(
@@ -53,6 +82,7 @@ async def test_drift_is_shown_with_the_difference_and_explained_with_what_to_do(
     assert explained.out.endswith("What to do\n  innkeeper repair wry\n")
     valid((await ran("explain", "wry", "--output", "json", env=platform_env)).document, "Explanation")
     await cluster.patch(WEB, {"spec": {"replicas": 1}})
+    await comes_to(cluster, 1)
     gone = await ran("drift", "wry", "--now", "--output", "json", env=platform_env)
     valid(gone.document, "DriftReport")
     assert gone.document["reconciled"]["written"]["resolved"] == 1
@@ -148,7 +178,7 @@ async def test_what_a_start_waits_for_is_said_while_it_waits_and_why_pods_of_wha
     moon = {"spec": {"template": {"spec": {"nodeSelector": {"moon": "full"}}}}}
     await cluster.patch(web, moon)
     starting = await innkeeper.start("roomless")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while "no node can take it" not in await starting.waiting_for():
             await asyncio.sleep(0.1)
     log = await ran("logs", "roomless", env=platform_env)
@@ -160,14 +190,14 @@ async def test_what_a_start_waits_for_is_said_while_it_waits_and_why_pods_of_wha
     assert document["waiting_for"].startswith("Deployment roomless-web: ")
     explained = await ran("explain", "roomless", env=platform_env)
     assert re.search(r"^  ready: waiting for Deployment roomless-web: ", explained.out, re.MULTILINE)
-    following = asyncio.create_task(ran("logs", "roomless", "--follow", env=platform_env))
-    await asyncio.sleep(8)
+    following = started("logs", "roomless", "--follow", env=platform_env)
+    said = await heard(following, "no node can take it")
     await cluster.patch(web, {"spec": {"template": {"spec": {"nodeSelector": None}}}})
-    followed = await following
-    assert followed.code == 0
-    assert re.search(r"^ {12}waiting for Deployment roomless-web: .*no node can take it", followed.out, re.MULTILINE)
+    await asyncio.to_thread(following.communicate, timeout=120)
+    assert following.returncode == 0
+    assert re.search(r"^ {12}waiting for Deployment roomless-web: .*no node can take it", said, re.MULTILINE)
     await cluster.patch(Ref("apps/v1", "StatefulSet", "roomless-db", "inn-roomless"), moon)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while "no node can take it" not in (page := await ran("explain", "roomless", env=platform_env)).out:
             await asyncio.sleep(0.5)
     line = r"^  StatefulSet inn-roomless/roomless-db: 0 of 1 pods ready: Pod roomless-db-0: no node can take it"

@@ -99,7 +99,7 @@ def test_ctrl_c_before_the_request_was_asked_says_only_that() -> None:
         connection, _ = deaf.accept()
         time.sleep(0.5)
         waiting.send_signal(signal.SIGINT)
-        out, err = waiting.communicate(timeout=30)
+        out, err = waiting.communicate(timeout=90)
         connection.close()
     assert (waiting.returncode, out) == (130, "")
     assert err == "innkeeper stop: interrupted\n"

@@ -90,7 +90,10 @@ async def test_an_operator_is_asked_about_an_upgrade_and_answers_by_the_command_
     await command("provision", "asked", "--tenant", "t1", "--plan", PLAN)
     await command("upgrade", "asked", "--plan", "asking", "--no-wait", "--request-id", "asked-2")
     async with asyncio.timeout(120):
-        while not (await command("attention", "--output", "json")).document["items"]:
+        while not any(
+            each["instance"] == "asked" and each["question"]
+            for each in (await command("attention", "--output", "json")).document["items"]
+        ):
             await asyncio.sleep(0.5)
     told = await command("attention")
     assert re.search(r"^asked +upgrade .* ready-1 .*exceeded quota", told.out, re.MULTILINE)

@@ -149,7 +149,7 @@ async def test_logs_show_the_latest_operation_and_follow_it(scripted: dict[str, 
     await asyncio.sleep(1)
     assert following.poll() is None
     await go(temporal, name)
-    out, err = await asyncio.to_thread(following.communicate, timeout=30)
+    out, err = await asyncio.to_thread(following.communicate, timeout=90)
     assert (following.returncode, err) == (0, "")
     events = [json.loads(line) for line in out.splitlines()]
     for event in events:
@@ -220,15 +220,25 @@ async def test_there_must_be_something_to_cancel(scripted: dict[str, str]) -> No
     assert f"name: '{name}' has no running operation" in told.err
 
 
+def seconds_of_release(terminal: pexpect.spawn[str]) -> float:
+    """How long the step has taken that runs now, as it is drawn next."""
+    terminal.expect(r"release +(\d+\.\d) s")
+    assert isinstance(terminal.match, re.Match)
+    return float(terminal.match[1])
+
+
 async def test_a_terminal_shows_each_step_while_it_runs(scripted: dict[str, str], temporal: Client) -> None:
     name = a_name()
     terminal = on_terminal("provision", name, *PROVISION, "--asked-by", "held", env=scripted)
 
     def watch() -> None:
-        terminal.expect("✓.{1,20}check.{1,30}0\\.\\d\\d s")
+        terminal.expect("✓.{1,20}check.{1,30}\\d+\\.\\d\\d s")
         terminal.expect("✓.{1,20}claim")
-        for tenth in (5, 9):
-            terminal.expect(rf"release.{{1,30}}0\.{tenth} s")
+        shown = [seconds_of_release(terminal)]
+        # A busy machine draws less often than ten times a second, and any tenth may be left out.
+        while shown[-1] < shown[0] + 0.4:
+            shown.append(seconds_of_release(terminal))
+        assert shown == sorted(shown)
 
     await beside(watch)
     await go(temporal, name)
@@ -260,7 +270,7 @@ async def test_ctrl_c_leaves_the_operation_running_and_says_what_to_do(
     terminal = on_terminal("stop", name, "--asked-by", "held", "--temporal-namespace", "default", env=scripted)
 
     def interrupt() -> None:
-        terminal.expect("release +0\\.\\d s")
+        seconds_of_release(terminal)
         terminal.sendintr()
         terminal.expect(f"interrupted, and stop of {name} goes on")
         terminal.expect(f"follow:  innkeeper logs {name} --follow --temporal-namespace default")
@@ -279,13 +289,13 @@ async def test_an_interrupted_program_gets_a_document(scripted: dict[str, str], 
     name = a_name()
     waiting = started("stop", name, "--asked-by", "held", "--output", "json", env=scripted)
     handle = temporal.get_workflow_handle(f"instance/{name}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while waiting.poll() is None:
             await asyncio.sleep(1)
             if [each async for each in temporal.list_workflows(f"WorkflowId = 'instance/{name}'")]:
                 break
     waiting.send_signal(signal.SIGINT)
-    out, _ = await asyncio.to_thread(waiting.communicate, timeout=30)
+    out, _ = await asyncio.to_thread(waiting.communicate, timeout=90)
     assert waiting.returncode == 130
     document = json.loads(out)
     valid(document, "Failure")

@@ -20,9 +20,18 @@ async def parked(name: str, env: dict[str, str], script: str = "parked") -> None
     """An operation that asks an operator."""
     words = ("--asked-by", script, "--request-id", f"r-{name}", "--no-wait")
     assert (await ran("upgrade", name, *words, env=env)).code == 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await ran("logs", name, "--output", "json", env=env)).document["question"] is None:
             await asyncio.sleep(0.05)
+
+
+async def attended(*names: str, env: dict[str, str]) -> None:
+    """Wait until these instances are listed with what they ask: Temporal's lists come a moment after what they list."""
+    async with asyncio.timeout(60):
+        while True:
+            items = (await ran("attention", "--output", "json", env=env)).document["items"]
+            if {each["instance"] for each in items if each["question"]} >= set(names):
+                return
 
 
 async def heard(program: subprocess.Popen[str], last: str) -> list[str]:
@@ -41,6 +50,7 @@ async def test_attention_lists_what_is_asked_with_the_commands_that_answer(scrip
     one, two = a_name(), a_name()
     await parked(one, scripted)
     await parked(two, scripted, "stuck")
+    await attended(one, two, env=scripted)
     told = await ran("attention", "--temporal-namespace", "default", env=scripted)
     assert told.code == 0
     assert re.match(r"instance +kind +since +question +answer by +cause\n", told.out)
@@ -117,7 +127,7 @@ async def test_who_waits_in_a_pipe_is_told_what_is_asked_and_how_it_was_answered
     assert any(re.search(r"release +parked: the image cannot be pulled", line) for line in asked)
     assert f"  innkeeper decide {name} skip --question undo-release-1\n" in asked
     assert (await ran("decide", name, "retry", "--operator", "ann", env=scripted)).code == 0
-    out, err = await asyncio.to_thread(waiting.communicate, timeout=30)
+    out, err = await asyncio.to_thread(waiting.communicate, timeout=90)
     assert (waiting.returncode, err) == (0, "")
     assert re.search(r"release +decided in \d+\.\d\d s: retry by ann\n", out)
     assert out.splitlines()[-1] == f"{name} is running"
@@ -172,7 +182,7 @@ async def test_a_request_that_waits_says_for_what_and_then_runs(scripted: dict[s
         f"start {name} (request w-{name})\n"
     ]
     await go(temporal, name)
-    out, err = await asyncio.to_thread(following.communicate, timeout=30)
+    out, err = await asyncio.to_thread(following.communicate, timeout=90)
     assert (following.returncode, err) == (0, "")
     assert out.splitlines()[-1] == f"{name} is running"
 
@@ -207,7 +217,7 @@ async def test_uninstall_replaces_what_runs_and_who_lost_the_place_exits_with_1(
         while (await handle.query("progress", result_type=Progress)).next is None:
             await asyncio.sleep(0.05)
     assert (await ran("uninstall", name, env=scripted)).code == 0
-    out, _ = await asyncio.to_thread(loser.communicate, timeout=30)
+    out, _ = await asyncio.to_thread(loser.communicate, timeout=90)
     assert loser.returncode == 1
     assert json.loads(out)["error"]["code"] == "Displaced"
 
