@@ -59,7 +59,7 @@ async def spawn_client(
             start_new_session=True,
         )
     assert client.stdout is not None
-    run_id = await asyncio.wait_for(client.stdout.readline(), 60)
+    run_id = await asyncio.wait_for(client.stdout.readline(), 120)
     return client, run_id.decode().strip()
 
 

@@ -33,7 +33,7 @@ async def test_what_no_row_knows_is_found_and_gone_with_it(
     values = {"url": "", "existingSecret": "none"}
     release = Release(name=name, namespace=f"inn-{name}", chart=plan.chart, values=values, mark="of-a-lost-row")
     await hands.helm.upgrade(release, limit=60)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not (await innkeeper.reconcile()).found.get("volume-unowned"):
             await asyncio.sleep(0.5)
     found = (await innkeeper.findings(name)).items
@@ -43,7 +43,7 @@ async def test_what_no_row_knows_is_found_and_gone_with_it(
     }
     await hands.helm.uninstall(name, f"inn-{name}", limit=60)
     await hands.delete(Ref("v1", "PersistentVolumeClaim", f"data-{name}-db-0", f"inn-{name}"))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while set(await drift_of(innkeeper, name)) != {"namespace-unowned"}:
             await asyncio.sleep(0.5)
     await hands.delete(Ref("v1", "Namespace", f"inn-{name}"))
@@ -58,7 +58,7 @@ async def test_a_deleted_namespace_and_what_comes_back_after_a_purge_are_found(
     name, namespace = "deleted", Ref("v1", "Namespace", "inn-deleted")
     await (await innkeeper.provision(name, tenant="t1", plan="suite")).result()
     await hands.delete(namespace)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await hands.cluster.get(namespace) is not None:
             await asyncio.sleep(0.2)
     assert set(await drift_of(innkeeper, name)) == {"namespace-missing"}
@@ -89,7 +89,7 @@ async def released(hands: Hands, name: str, namespace: str) -> Ref:
         },
     }
     made = Ref.to(await hands.cluster.create(volume))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while ((await hands.cluster.get(made)) or {}).get("status", {}).get("phase") != "Released":
             await asyncio.sleep(0.2)
     return made

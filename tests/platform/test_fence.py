@@ -24,7 +24,7 @@ from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import settle_in
 
 CHARTS = Path(__file__).parents[1] / "data" / "charts"
-PATIENCE = 60.0
+PATIENCE = 120.0
 LIMIT = 250.0
 HOOKS = ["pre-install,pre-upgrade", "post-install,post-upgrade"]
 KINDS = [("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")]

@@ -24,7 +24,7 @@ from innkeeper.model.ports import Manifest, Ref
 from innkeeper.worker import settle_in
 
 CHARTS = Path(__file__).parents[1] / "data" / "charts"
-PATIENCE = 30.0
+PATIENCE = 90.0
 CATALOG = {
     "plans": {
         "plain": {"chart": {"path": "created"}, "quota": {"pods": 5}},

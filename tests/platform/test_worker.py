@@ -40,7 +40,7 @@ async def refuses(environment: dict[str, str], folder: Path) -> tuple[int, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, words = await asyncio.wait_for(child.communicate(), 60)
+    _, words = await asyncio.wait_for(child.communicate(), 120)
     assert child.returncode is not None
     return child.returncode, words.decode()
 
@@ -100,7 +100,7 @@ async def test_a_killed_workers_operation_is_carried_on_by_the_next_and_a_stoppe
     result = await asyncio.wait_for(handle.result(), 120)
     assert (result.outcome, result.status) == (Outcome.DONE, Status.RUNNING)
     second.terminate()
-    assert await asyncio.wait_for(second.wait(), 30) == 0
+    assert await asyncio.wait_for(second.wait(), 90) == 0
     assert "Traceback" not in (tmp_path / LOG).read_text()
 
 
@@ -110,7 +110,7 @@ async def test_a_worker_killed_while_its_helm_runs_is_replaced_by_one_that_recov
     innkeeper = await Innkeeper.connect(addresses.temporal_address, task_queue=QUEUE)
     first = await spawn_worker(platform_env, tmp_path, QUEUE)
     handle = await innkeeper.provision("cut-off", tenant="t1", plan="held")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await cluster.get(Ref("batch/v1", "Job", "cut-off-before", "inn-cut-off")) is None:
             await asyncio.sleep(0.05)
     await kill(first)
@@ -125,7 +125,7 @@ async def test_a_worker_killed_while_its_helm_runs_is_replaced_by_one_that_recov
     assert after is not None
     assert None is not fence.holder_of(binding) != fence.holder_of(after)
     second.terminate()
-    assert await asyncio.wait_for(second.wait(), 30) == 0
+    assert await asyncio.wait_for(second.wait(), 90) == 0
 
 
 async def test_a_worker_that_finds_no_kubectl_and_no_other_program_does_everything(
