@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from listing import listed
 from proxy import Proxy
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -37,7 +38,7 @@ def workflow_of(client: Client, handle: OperationHandle) -> WorkflowHandle[objec
 
 async def until_step(client: Client, handle: OperationHandle, step: str) -> None:
     """Wait until the operation is in this step."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             told = await workflow_of(client, handle).query("progress", result_type=Progress)
             if told.events and told.events[-1].step == step:
@@ -96,7 +97,7 @@ async def test_an_abnormal_end_is_named(innkeeper: Innkeeper, client: Client, sc
 async def test_progress_tells_each_event_once_in_order_while_it_happens(innkeeper: Innkeeper, client: Client) -> None:
     handle = await innkeeper.provision("follows", tenant="t1", plan="starter", asked_by="held")
     seen: list[StepEvent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in handle.progress():
             seen.append(event)
             if (event.step, event.state) == ("release", StepState.STARTED):
@@ -252,13 +253,11 @@ async def test_a_request_id_names_the_run_that_did_something(innkeeper: Innkeepe
     failed = await innkeeper.stop("named", request_id="named-1", asked_by="failed")
     await _ends(failed)
     await _ends(await innkeeper.start("named", request_id="named-1", asked_by="refused"))
-    async with asyncio.timeout(10):
-        while (await client.count_workflows("InnkeeperRequest = 'named-1'")).count < 3:
-            await asyncio.sleep(0.02)
+    await listed(client, "InnkeeperRequest = 'named-1' AND ExecutionStatus = 'Failed'", runs=3)
     assert (await innkeeper.handle("named-1")).run_id == failed.run_id
     done = await innkeeper.stop("named", request_id="named-1")
     await done.result()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await innkeeper.handle("named-1")).run_id != done.run_id:
             await asyncio.sleep(0.02)
 
@@ -282,7 +281,7 @@ async def test_result_and_progress_outlast_an_outage_of_temporal(
     await asyncio.sleep(3)
     assert not waiting.done()
     await proxy.accept()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await waiting).outcome is Outcome.DONE
         assert told(await following) == ALL_STEPS
 
@@ -293,7 +292,7 @@ async def test_an_outage_longer_than_the_patience_is_named(proxy: Proxy, client:
     asked = await Innkeeper(through).restart("long-outage", asked_by="held")
     await proxy.refuse()
     handle = OperationHandle(through, asked.instance, asked.run_id, patience=timedelta(seconds=0.5))
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         with pytest.raises(Unreachable, match=f"Temporal at {proxy.address} does not answer") as caught:
             await handle.result()
         with pytest.raises(Unreachable, match=f"Temporal at {proxy.address} does not answer"):

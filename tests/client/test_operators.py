@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from listing import listed as listed_by_temporal
 from temporalio.client import Client
 
 from innkeeper.client import (
@@ -26,7 +27,7 @@ from .test_delivery import go
 
 async def asked(handle: OperationHandle) -> Question:
     """What the operation is parked with, once it is."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (question := (await handle.describe()).question) is None:
             await asyncio.sleep(0.02)
     return question
@@ -34,7 +35,7 @@ async def asked(handle: OperationHandle) -> Question:
 
 async def listed(innkeeper: Innkeeper, *names: str) -> list[Parked]:
     """The entries of these instances, once all are listed."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = [each for each in await innkeeper.attention() if each.instance in names]
             if {each.instance for each in found} == set(names):
@@ -59,7 +60,7 @@ async def test_attention_lists_what_is_parked_over_all_instances(innkeeper: Innk
     await innkeeper.decide("listed-two", "skip", operator="ann")
     with pytest.raises(OperationFailed):
         await undo.result()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while [each for each in await innkeeper.attention() if each.instance.startswith("listed-")]:
             await asyncio.sleep(0.05)
 
@@ -103,9 +104,7 @@ async def test_attention_lists_a_hand_over_that_a_defect_holds_up(innkeeper: Inn
 
 async def test_attention_leaves_out_what_was_answered_since_it_was_listed(innkeeper: Innkeeper, client: Client) -> None:
     handle = await innkeeper.upgrade("answered-since", asked_by="answered")
-    async with asyncio.timeout(10):
-        while not [run async for run in client.list_workflows(f"InnkeeperParked = true AND RunId = '{handle.run_id}'")]:
-            await asyncio.sleep(0.02)
+    await listed_by_temporal(client, f"InnkeeperParked = true AND RunId = '{handle.run_id}'")
     assert [each for each in await innkeeper.attention() if each.instance == "answered-since"] == []
     await go(client, handle)
     await handle.result()

@@ -102,7 +102,7 @@ async def test_closing_frees_those_who_wait(address: str, scripted_worker: Worke
     await asyncio.sleep(0.2)
     await asyncio.to_thread(innkeeper.close)
     await asyncio.to_thread(innkeeper.close)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(Answer, match="this client is closed"):
             await waiting
         with pytest.raises(Answer, match="this client is closed"):
@@ -140,7 +140,8 @@ async def test_a_failed_connect_leaves_no_thread() -> None:
     before = threads_of_clients()
     with pytest.raises(Unreachable, match="does not answer"):
         await asyncio.to_thread(SyncInnkeeper.connect, "127.0.0.1:1")
-    assert threads_of_clients() == before
+    # Those of others may end meanwhile.
+    assert threads_of_clients() <= before
 
 
 def threads_of_clients() -> set[threading.Thread]:

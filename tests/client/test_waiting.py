@@ -83,7 +83,7 @@ async def test_a_description_says_what_a_request_waits_for(innkeeper: Innkeeper,
 async def test_a_request_that_waits_behind_a_parked_operation_is_told_so(innkeeper: Innkeeper, client: Client) -> None:
     await innkeeper.upgrade("behind-parked", request_id="parked-1", asked_by="parked")
     second = await innkeeper.stop("behind-parked", on_conflict="wait")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "which is parked" not in (await second.describe()).now:
             await asyncio.sleep(0.02)
     await innkeeper.decide("behind-parked", "retry", operator="ann")
@@ -115,7 +115,7 @@ async def test_who_loses_the_place_is_told_at_once(innkeeper: Innkeeper, client:
     waiting = asyncio.create_task(loser.result())
     # Of the same kind as what runs, it waits: the loser hears although nothing has ended.
     winner = await innkeeper.upgrade("displaced", request_id="winner", on_conflict="replace")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(Refused, match=r"stop displaced lost its place to upgrade \(request winner\)") as caught:
             await waiting
     assert caught.value.cause.code == "Displaced"
@@ -361,7 +361,7 @@ async def test_a_waiting_result_outlasts_an_outage_of_temporal(
     await asyncio.sleep(3)
     assert not waiting.done()
     await proxy.accept()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await waiting).outcome is Outcome.DONE
         assert told(await following) == ALL_STEPS
 

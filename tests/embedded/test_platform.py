@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from listing import listed
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
@@ -147,8 +148,7 @@ async def test_after_a_kill_of_everything_the_next_start_has_rows_workflows_and_
         assert namespace is not None
         await schedules_pods(api, "acme")
     client = await Client.connect(after.temporal_address)
-    found = [run.id async for run in client.list_workflows("InnkeeperInstance = 'acme'")]
-    assert found == ["instance/acme"]
+    assert [run.id for run in await listed(client, "InnkeeperInstance = 'acme'")] == ["instance/acme"]
     assert await supervisor.down(state)
     assert not supervisor.status(state).running
     assert addresses_of(state) is None
@@ -159,7 +159,7 @@ async def schedules_pods(api: ApiServer, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     spec = {"containers": [{"name": "web", "image": "web"}]}
     await api.create(path, {"metadata": {"name": "web"}, "spec": spec})
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while time.monotonic() < end:
         pod = await api.get(f"{path}/web")
         if pod is not None and pod["status"]["phase"] == "Running":
@@ -241,7 +241,7 @@ async def test_one_part_can_fail_and_come_back_at_its_address(tmp_path: Path) ->
         assert platform.addresses.temporal_address == address
         await Client.connect(address)
         os.kill(platform.pids["temporal"], signal.SIGKILL)
-        death = await asyncio.wait_for(platform.died(), 5)
+        death = await asyncio.wait_for(platform.died(), 60)
         assert isinstance(death, PartDied)
         assert death.cause.object == "temporal"
 
@@ -300,4 +300,4 @@ async def test_a_part_that_does_not_answer_is_named_with_what_it_said(tmp_path: 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with pytest.raises(NotReady, match=r"reading instances answers 503: warming up!"):
-            await supabase.answers(url, "key", timeout=0.5)
+            await supabase.answers(url, "key", timeout=4)

@@ -1,6 +1,7 @@
 """Children die with their parent, and their death is news at once."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -26,6 +27,10 @@ asyncio.run(main())
 """
 
 
+PATIENCE = 60.0
+"""Seconds that a process is given to end."""
+
+
 def group_is_gone(pid: int) -> bool:
     try:
         os.killpg(pid, 0)
@@ -47,12 +52,18 @@ def states_of_group(group: int) -> list[str]:
     return states
 
 
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_pipes() -> set[str]:
+    """The pipes that this process has; its connections come and go by themselves."""
+    found = set()
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(file.readlink()))
+    return {each for each in found if each.startswith("pipe:")}
 
 
-async def gone_within(pid: int, seconds: float) -> bool:
-    end = time.monotonic() + seconds
+async def is_gone(pid: int) -> bool:
+    """Whether the group comes to its end in the time that a busy machine takes for that."""
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if group_is_gone(pid):
             return True
@@ -70,7 +81,7 @@ async def test_a_child_dies_with_a_parent_that_is_killed(how: str, tmp_path: Pat
     assert not group_is_gone(child)
     parent.kill()
     await parent.wait()
-    assert await gone_within(child, 5)
+    assert await is_gone(child)
 
 
 @pytest.mark.parametrize("guarded", [False, True])
@@ -80,7 +91,7 @@ async def test_a_child_that_dies_is_reported_with_its_last_lines_its_log_and_no_
     log = tmp_path / "part.log"
     script = "echo one; echo key is hush-hush; exit 3"
     child = await Child.start("part", ["sh", "-c", script], log=log, secrets=["hush-hush"], guarded=guarded)
-    death = await asyncio.wait_for(child.ended(), 5)
+    death = await asyncio.wait_for(child.ended(), PATIENCE)
     assert death is not None
     assert str(death).startswith(f"part ended with exit code 3; log: {log}. Its last lines:\none\nkey is ***")
     assert log.stat().st_mode & 0o077 == 0
@@ -89,7 +100,7 @@ async def test_a_child_that_dies_is_reported_with_its_last_lines_its_log_and_no_
 async def test_waiting_for_an_answer_ends_when_the_child_does(tmp_path: Path) -> None:
     child = await Child.start("part", ["sh", "-c", "sleep 0.1; kill -9 $$"], log=tmp_path / "log")
     with pytest.raises(PartDied, match=r"part was killed by signal 9; .* It wrote nothing\."):
-        await asyncio.wait_for(child.while_alive(asyncio.sleep(1000)), 5)
+        await asyncio.wait_for(child.while_alive(asyncio.sleep(1000)), PATIENCE)
 
 
 @pytest.mark.parametrize("guarded", [False, True])
@@ -111,15 +122,15 @@ async def test_a_stop_is_gentle_first_and_then_takes_the_whole_group(guarded: bo
             await asyncio.sleep(0.02)
     await asyncio.gather(gentle.stop(), stubborn.stop(grace=0.3))
     assert gentle.tail().splitlines()[-1] == "bye"
-    assert await gone_within(gentle.pid, 2)
-    assert await gone_within(stubborn.pid, 2)
+    assert await is_gone(gentle.pid)
+    assert await is_gone(stubborn.pid)
     assert await stubborn.ended() is None, "who was asked to end did not die"
 
 
 async def test_the_former_log_is_kept_for_one_more_start(tmp_path: Path) -> None:
     log = tmp_path / "log"
     for word in ("first", "second"):
-        await run("part", ["echo", word], log=log, timeout=5)
+        await run("part", ["echo", word], log=log, timeout=PATIENCE)
     assert tail_of(log) == "second"
     assert tail_of(tmp_path / "log.previous") == "first"
     assert tail_of(tmp_path / "never-written") == ""
@@ -128,19 +139,19 @@ async def test_the_former_log_is_kept_for_one_more_start(tmp_path: Path) -> None
 async def test_a_program_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     with pytest.raises(TimeoutError):
-        await run("slow", ["sh", "-c", f"echo $$ > {pid_file}; sleep 1000"], log=tmp_path / "log", timeout=0.5)
-    assert await gone_within(int(pid_file.read_text()), 2)
+        await run("slow", ["sh", "-c", f"echo $$ > {pid_file}; sleep 1000"], log=tmp_path / "log", timeout=4)
+    assert await is_gone(int(pid_file.read_text()))
 
 
 async def test_a_program_that_is_not_there_leaves_no_pipe_open(tmp_path: Path) -> None:
-    before = open_files()
+    before = open_pipes()
     with pytest.raises(OSError, match="no-such-directory"):
         await Child.start("part", ["true"], log=tmp_path / "log", cwd=tmp_path / "no-such-directory", guarded=True)
-    assert open_files() == before
+    assert open_pipes() <= before
 
 
 async def test_a_guard_says_how_its_program_was_killed(tmp_path: Path) -> None:
     child = await Child.start("part", ["sh", "-c", "kill -9 $$"], log=tmp_path / "log", guarded=True)
-    death = await asyncio.wait_for(child.ended(), 5)
+    death = await asyncio.wait_for(child.ended(), PATIENCE)
     assert death is not None
     assert death.exit_code == 128 + signal.SIGKILL

@@ -29,7 +29,7 @@ async def api(addresses: Addresses) -> AsyncIterator[ApiServer]:
         await api.delete(f"/api/v1/namespaces/{NAMESPACE}")
 
 
-async def until(api: ApiServer, path: str, holds: Callable[[Object], bool], *, within: float = 10) -> Object:
+async def until(api: ApiServer, path: str, holds: Callable[[Object], bool], *, within: float = 90) -> Object:
     end = time.monotonic() + within
     found = None
     while time.monotonic() < end:
@@ -72,7 +72,7 @@ async def test_a_pod_is_ready_after_its_init_containers_and_goes_as_soon_as_it_i
     begun = time.monotonic()
     while await api.get(path) is not None:
         await asyncio.sleep(0.02)
-    assert time.monotonic() - begun < 5, "the grace of 30 s is not sat out"
+    assert time.monotonic() - begun < 20, "the grace of 30 s is not sat out"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_an_init_container_can_crash(api: ApiServer) -> None:
 
 
 async def test_a_slow_pod_runs_before_it_is_ready(api: ApiServer) -> None:
-    path = await make(api, "slow", pod(annotations={"kwok.innkeeper.dev/ready-after": "1s"}))
+    path = await make(api, "slow", pod(annotations={"kwok.innkeeper.dev/ready-after": "6s"}))
     running = await until(api, path, lambda found: found["status"]["phase"] == "Running")
     assert not is_ready(running)
     await until(api, path, is_ready)
@@ -127,7 +127,7 @@ async def test_a_claim_gets_a_volume_when_its_pod_is_placed_and_loses_it_when_it
     assert await api.get(volume) is not None
     await api.delete(path)
     await api.delete(f"{claims}/data")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 90
     while await api.get(volume) is not None:
         assert time.monotonic() < end, "the volume of a deleted claim stays"
         await asyncio.sleep(0.05)
