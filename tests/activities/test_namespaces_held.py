@@ -41,7 +41,7 @@ async def test_an_object_around_the_release_that_goes_between_the_look_and_the_c
     policy = Ref("networking.k8s.io/v1", "NetworkPolicy", surroundings.POLICY, "inn-acme")
     hang = bench.faults.hang("cluster.apply", skip=1)  # the first one is the namespace's
     attempt = asyncio.create_task(bench.attempt(bench.namespaces.prepare))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await hang.reached.wait()
     await bench.remove(policy)
     hang.release()

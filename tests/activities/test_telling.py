@@ -17,7 +17,7 @@ from innkeeper.activities.telling import LONGEST, waiting_for
 from .test_frame import Act
 
 
-async def beats(act: Callable[[], Awaitable[Any]], heartbeat: float | None = 1.0) -> list[tuple[Any, ...]]:
+async def beats(act: Callable[[], Awaitable[Any]], heartbeat: float | None = 6.0) -> list[tuple[Any, ...]]:
     """The details of an attempt's heartbeats."""
     told: list[tuple[Any, ...]] = []
     environment = ActivityEnvironment()
@@ -37,7 +37,7 @@ async def test_what_is_waited_for_is_told_at_once_and_with_every_beat_until_it_c
     async def act() -> None:
         waiting_for("a node")
         waiting_for("a node")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(3)
         waiting_for("a volume")
 
     told = await beats(act)

@@ -81,7 +81,7 @@ def _helms(verb: str, ref: Ref) -> str:
 class MemoryStage:
     """See `runner.Stage`."""
 
-    settles_within = 2.0
+    settles_within = 10.0
     ends_within = 120.0
 
     def __init__(self, environment: WorkflowEnvironment) -> None:

@@ -56,7 +56,7 @@ def worker(client: Client, task_queue: str) -> Worker:
 async def test_a_worker_of_this_host_that_polls_is_healthy(
     temporal: WorkflowEnvironment, task_queue: str, variables: dict[str, str]
 ) -> None:
-    async with worker(temporal.client, task_queue), asyncio.timeout(30):
+    async with worker(temporal.client, task_queue), asyncio.timeout(120):
         while (await health(variables))[0] != 0:
             await asyncio.sleep(0.1)
         assert await health(variables) == (0, "")
