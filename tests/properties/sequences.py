@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Awaitable
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -163,17 +164,29 @@ class Sequences(RuleBasedStateMachine):
         self.loop.run_until_complete(closed())
 
 
-def play_a_question(world: World, loop: asyncio.AbstractEventLoop, tally: Counter[str]) -> None:
-    """The one sequence that is not left to chance: an upgrade asks an operator, who answers.
+def play_one_of_each(world: World, loop: asyncio.AbstractEventLoop, tally: Counter[str]) -> None:
+    """The one sequence that is not left to chance, nor to how often a busy machine looks: all that must be met.
 
     Raises:
         Wrong: an invariant does not hold.
     """
     machine = type("Here", (Sequences,), {"world": world, "loop": loop, "tally": tally})()
+
+    def asks(place: int, kind: Kind, plan: str = "starter", *, trouble: Any = None, hold: Any = None) -> None:
+        machine._do(machine.player.ask(machine._request(place, kind, plan), "reject", trouble, hold))
+
     try:
         machine.open(skips_time=False, plan="starter")
-        machine._do(machine.player.ask(machine._request(0, Kind.UPGRADE, "careful"), "reject", None, None))
+        asks(0, Kind.UPGRADE, "careful")
         machine.go_on(place=0, how="answer", answered=True, pick=1)
+        asks(0, Kind.UPGRADE, "crowded")
+        for kind in (Kind.STOP, Kind.START, Kind.RESTART):
+            asks(0, kind)
+        machine._do(machine.player.again(machine._name(0)))
+        asks(1, Kind.PROVISION, trouble=Trouble("helm.upgrade", "refused"))
+        asks(0, Kind.STOP, hold=Hold("cluster.patch"))
+        machine.go_on(place=0, how="terminate", answered=True, pick=0)
+        machine.sweep()
     finally:
         machine.teardown()
 
