@@ -44,6 +44,14 @@ async def entries(world: World, *names: str) -> list[Parked]:
             await asyncio.sleep(0.05)
 
 
+async def described(handle: OperationHandle) -> Question:
+    """What a description says that it asks, once it does: nothing where the worker was busy for two seconds."""
+    async with asyncio.timeout(60):
+        while (question := (await handle.describe()).question) is None:
+            await asyncio.sleep(0.05)
+    return question
+
+
 async def no_entry(world: World, name: str) -> None:
     async with asyncio.timeout(60):
         while any(each.instance == name for each in await world.innkeeper.attention()):
@@ -73,7 +81,7 @@ async def test_attention_names_every_parked_instance_until_it_is_answered(world:
     # The request named none: the operation knows whose the instance is.
     assert second.tenant == "t1"
     assert (await world.innkeeper.parked_runs()).items() >= {("seen-undo", undo.run_id), ("seen-step", step.run_id)}
-    assert (await step.describe()).question == step_question
+    assert await described(step) == step_question
     await world.innkeeper.decide("seen-undo", "retry", operator="ann")
     await failed(undo)
     await entries(world, "seen-step")
@@ -151,7 +159,7 @@ async def test_a_decision_that_answers_nothing_is_refused_and_changes_nothing(wo
         with pytest.raises(BadInput) as refused:
             await world.innkeeper.decide("refused", operator="ann", **told)
         assert (refused.value.cause.message, refused.value.cause.fix) == (words, fix)
-    assert (await handle.describe()).question == question
+    assert await described(handle) == question
     await world.innkeeper.decide("refused", "abort", operator="ann")
     await failed(handle)
     with pytest.raises(BadInput, match="has no running operation"):
