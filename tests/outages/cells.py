@@ -14,7 +14,7 @@ from .outage import Part, Way, outage, ways_of
 from .rig import Rig, Site
 from .world import Data, customers, difference, meant, observe
 
-SETTLES_WITHIN = 30.0
+SETTLES_WITHIN = 90.0
 """Seconds that controllers are given, once the operation has ended."""
 ENDS_WITHIN = 400.0
 """Seconds after an outage in which an operation must have ended."""

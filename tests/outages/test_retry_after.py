@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +21,9 @@ from .rig import Rig, Site, site_of
 LATER = 3
 """Seconds that are asked for."""
 LASTS = 8.0
-"""Seconds for which that is the answer to everything."""
+"""Seconds for which that is the answer to everything, and until somebody has come back."""
 WATCHED = "/api/v1/pods"
+WITHIN = "/namespaces/"
 
 
 @pytest.fixture
@@ -42,15 +43,23 @@ async def stopping(site: Site, name: str, label: str) -> AsyncIterator[tuple[Rig
         yield rig, asked
 
 
-async def told_to_wait(rig: Rig, part: Part, storm: Storm) -> None:
-    """Let the storm answer for a part for some seconds."""
+async def told_to_wait(rig: Rig, part: Part, storm: Storm, times: Mapping[str, int]) -> None:
+    """Let the storm answer for a part for some seconds, and until it was asked so many times for each of the paths."""
     proxy = rig.proxies[part]
     here, proxy.far = proxy.far, storm.place
     proxy.reset()
     rig.signpost.go_on()
     await asyncio.sleep(LASTS)
+    async with asyncio.timeout(60):
+        while any(len(asked_for(storm, path)) < wanted for path, wanted in times.items()):
+            await asyncio.sleep(0.1)
     proxy.far = here
     proxy.reset()
+
+
+def asked_for(storm: Storm, path: str) -> list[Heard]:
+    """What was asked for whose path has this in it."""
+    return [each for each in storm.heard if path in each.path]
 
 
 def gaps(heard: list[Heard]) -> list[float]:
@@ -65,10 +74,10 @@ async def test_a_step_and_the_watches_come_back_to_the_api_server_when_they_are_
         Storm((No(429, str(LATER)),), tls=tls_of(addresses)) as storm,
         stopping(site, "later-step", "patch Deployment") as (rig, asked),
     ):
-        await told_to_wait(rig, Part.API_SERVER, storm)
+        await told_to_wait(rig, Part.API_SERVER, storm, {WATCHED: 1, WITHIN: 2})
         await asyncio.wait_for(asked, 120)
     watches = [each for each in storm.heard if each.path == WATCHED]
-    calls = [each for each in storm.heard if "/namespaces/" in each.path]
+    calls = asked_for(storm, WITHIN)
     assert watches
     assert len(calls) >= 2
     assert min(gaps(watches), default=LATER) >= LATER
@@ -78,7 +87,7 @@ async def test_a_step_and_the_watches_come_back_to_the_api_server_when_they_are_
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_fast_call_comes_back_to_the_database_when_it_is_told_to(site: Site, status: int) -> None:
     async with Storm((No(status, str(LATER)),)) as storm, stopping(site, f"later-{status}", "finish") as (rig, asked):
-        await told_to_wait(rig, Part.SUPABASE, storm)
+        await told_to_wait(rig, Part.SUPABASE, storm, {"/": 2})
         await asyncio.wait_for(asked, 120)
     assert len(storm.heard) >= 2
     assert min(gaps(storm.heard)) >= LATER
