@@ -22,7 +22,7 @@ EACH = 1
 """Faults of each effect."""
 
 pytestmark = [
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1200),
     # Of workers that were killed, while what is left of them is thrown away.
     pytest.mark.filterwarnings("ignore:Cannot find activity to cancel"),
 ]

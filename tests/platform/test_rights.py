@@ -72,6 +72,10 @@ async def account(
         while "token" not in data:
             await asyncio.sleep(0.05)
             data = ((await cluster.get(Ref.to(token))) or {}).get("data") or {}
+        # The API server learns by a watch what was applied.
+        user = f"system:serviceaccount:{OPERATORS}:innkeeper-worker"
+        while not await cluster.may(user, "create", "v1", "Namespace", namespace=""):
+            await asyncio.sleep(0.05)
     (tmp_path / "token").write_bytes(base64.b64decode(data["token"]))
     (tmp_path / "ca.crt").write_bytes(base64.b64decode(data["ca.crt"]))
     yield tmp_path
