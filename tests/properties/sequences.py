@@ -7,7 +7,6 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Awaitable
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -172,7 +171,9 @@ def play_one_of_each(world: World, loop: asyncio.AbstractEventLoop, tally: Count
     """
     machine = type("Here", (Sequences,), {"world": world, "loop": loop, "tally": tally})()
 
-    def asks(place: int, kind: Kind, plan: str = "starter", *, trouble: Any = None, hold: Any = None) -> None:
+    def asks(
+        place: int, kind: Kind, plan: str = "starter", *, trouble: Trouble | None = None, hold: Hold | None = None
+    ) -> None:
         machine._do(machine.player.ask(machine._request(place, kind, plan), "reject", trouble, hold))
 
     try:
