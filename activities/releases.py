@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 from temporalio import activity
 
@@ -40,6 +41,8 @@ Differs = Callable[[Manifest, Manifest | None], bool]
 
 LONGEST_WAIT = 2.0
 """Seconds between two looks at a release that somebody may be working on."""
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Releases:
@@ -84,7 +87,7 @@ class Releases:
         for _ in range(MOST_ACTS):
             revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
-            now = await self._cluster.now()
+            now = await self._moment(revisions)
             match release.decide(revisions, wanted.mark, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     if not up:
@@ -105,6 +108,10 @@ class Releases:
                     async with hold.acting() as user:
                         await self._helm.upgrade(wanted, limit=limit, acting_as=user)
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
+
+    async def _moment(self, revisions: Sequence[Revision]) -> datetime:
+        """The API server's clock, which tells how long a Helm has been at work; without one it is not asked."""
+        return await self._cluster.now() if release.is_in_flight(revisions) else _LONG_AGO
 
     async def _bring_up(self, work: Work, revisions: list[Revision]) -> None:
         """End a stop. Without one and without a release no workload remembers any, and none is looked for."""
@@ -185,7 +192,7 @@ class Releases:
         for _ in range(MOST_ACTS):
             revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
-            now = await self._cluster.now()
+            now = await self._moment(revisions)
             match release.decide_undo(revisions, former, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     if not revisions and not hold.has_uninstalled:
@@ -225,7 +232,7 @@ class Releases:
         for _ in range(MOST_ACTS):
             revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
-            now = await self._cluster.now()
+            now = await self._moment(revisions)
             match release.decide_uninstall(revisions, now, self._hard_limit, alone=hold.alone):
                 case release.Nothing():
                     if not hold.has_uninstalled:

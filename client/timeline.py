@@ -133,7 +133,9 @@ def spans_of(
     told = begun
     for piece in [*pieces, _Piece(part=Part.WORKFLOW, begun=ended, ended=ended)]:
         if piece.begun > told + A_MOMENT:
-            spans.append(_span(_Piece(part=Part.WAITING, begun=told, ended=piece.begun), begun))
+            # Before its first task an operation waits for nobody: its task is on the way to the queue.
+            gap = Part.WAITING if spans else Part.QUEUE
+            spans.append(_span(_Piece(part=gap, begun=told, ended=piece.begun), begun))
             told = piece.begun
         piece.begun = told
         if piece.ended > piece.begun:

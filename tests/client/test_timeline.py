@@ -127,5 +127,7 @@ async def test_a_request_that_waits_for_its_turn_has_no_time_to_tell(innkeeper: 
     assert told.value.cause.code == "Waiting"
     third = await innkeeper.uninstall("times", request_id="times-3", on_conflict="replace")
     with pytest.raises(Refused):
+        await second.result()
+    with pytest.raises(Refused):
         await second.timeline()
     assert (await third.result()).request_id == "times-3"

@@ -16,10 +16,10 @@ from desk import Desk
 from innkeeper.embedded import builds
 from innkeeper.embedded.ports import Ports
 from innkeeper.embedded.supabase import MIGRATIONS, Supabase
-from innkeeper.gateways.database import SupabaseDatabase
+from innkeeper.gateways.database import SupabaseDatabase, read
 from innkeeper.model.errors import Permanent
-from innkeeper.model.instance import Kind, Status
-from innkeeper.model.messages import Outcome
+from innkeeper.model.instance import TRANSITIONS, Instance, Kind, Status
+from innkeeper.model.messages import OperationRecord, Outcome, Request
 from innkeeper.model.record_messages import Claim, Verdict
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
@@ -54,9 +54,27 @@ class Project:
         assert self._supabase is not None
         return await SupabaseDatabase.connect(self._supabase.url, self._supabase.keys.secret)
 
+    async def claim_as_before(self, request: Request) -> Claim:
+        """A claim as the first version's workers make it."""
+        transition = TRANSITIONS[request.kind]
+        namespace, release = request.home
+        told = await self._call(
+            "innkeeper_claim",
+            **request.model_dump(mode="json", include={"request_id", "kind", "instance", "tenant", "plan", "asked_by"}),
+            digest=request.digest,
+            namespace=namespace,
+            release=release,
+            workflow_id=f"instance/{request.instance}",
+            run_id="run",
+            allowed_from=sorted(status.value for status in transition.allowed_from),
+            during=transition.during.value,
+            creates=transition.creates,
+        )
+        instance, operation = read(Instance, told.pop("instance")), read(OperationRecord, told.pop("operation"))
+        return Claim.model_validate({**told, "instance": instance, "operation": operation})
+
     async def finish_as_before(self, claim: Claim, status: Status) -> dict[str, Any]:
         """An ending as the first version's workers write it."""
-        assert self._supabase is not None
         assert claim.operation is not None
         ending = {
             "request_id": claim.operation.id,
@@ -69,9 +87,13 @@ class Project:
             "cause": None,
             "steps": [],
         }
+        return await self._call("innkeeper_finish", **ending)
+
+    async def _call(self, function: str, **arguments: Any) -> dict[str, Any]:
+        assert self._supabase is not None
         key = self._supabase.keys.secret
         async with httpx.AsyncClient(headers={"apikey": key, "Authorization": f"Bearer {key}"}) as http:
-            answer = await http.post(f"{self._supabase.url}/rest/v1/rpc/innkeeper_finish", json=ending)
+            answer = await http.post(f"{self._supabase.url}/rest/v1/rpc/{function}", json=arguments)
         answer.raise_for_status()
         told: dict[str, Any] = answer.json()
         return told
@@ -96,11 +118,12 @@ async def test_rows_of_the_first_schema_are_carried_on(project: Project) -> None
         with pytest.raises(Permanent, match="schema is at 1"):
             await database.ping()
         stopped, stopping, made = Desk(database), Desk(database), Desk(database)
-        ended = await stopped.claim(Kind.PROVISION)
+        ended = await project.claim_as_before(stopped.request(Kind.PROVISION))
         await project.finish_as_before(ended, Status.STOPPED)
-        await project.finish_as_before(await stopping.claim(Kind.PROVISION), Status.RUNNING)
+        running = await project.claim_as_before(stopping.request(Kind.PROVISION))
+        await project.finish_as_before(running, Status.RUNNING)
         stop, provision = stopping.request(Kind.STOP), made.request(Kind.PROVISION)
-        first = [await stopping.ask(stop), await made.ask(provision)]
+        first = [await project.claim_as_before(each) for each in (stop, provision)]
         rows = [await desk.row() for desk in (stopped, stopping, made)]
 
     await project.migrate(FILES)
