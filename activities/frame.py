@@ -140,6 +140,8 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
     begun = time.clock_gettime(_CLOCK)
 
     async def beat(last: float) -> None:
+        # The start of the attempt was its first sign of life: most end before they have to give another.
+        await asyncio.sleep(limit / 3)
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
             activity.heartbeat(*telling.details)
             last = time.clock_gettime(_CLOCK)

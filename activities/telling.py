@@ -6,6 +6,7 @@ that nothing here changes how operations are replayed. What is told may quote th
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 
 from temporalio import activity
@@ -13,18 +14,24 @@ from temporalio import activity
 LONGEST = 1_000
 """Characters that are told."""
 
+AT_FIRST = 1.0
+"""Seconds of an attempt whose words go out with its next heartbeat only: most attempts are over before that, and what
+they waited for need be told to nobody."""
+
 
 class Telling:
     """What one attempt says of itself."""
 
     def __init__(self) -> None:
         self.details: tuple[str, ...] = ()
+        self._begun = time.monotonic()
 
     def say(self, what: str) -> None:
         """Say it with every heartbeat from now on, and at once where it is new."""
         if self.details != (what,):
             self.details = (what,)
-            activity.heartbeat(what)
+            if time.monotonic() - self._begun >= AT_FIRST:
+                activity.heartbeat(what)
 
 
 _CURRENT: ContextVar[Telling | None] = ContextVar("telling", default=None)
