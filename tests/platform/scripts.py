@@ -50,6 +50,12 @@ class Scripts:
         found = await self._cluster.list_objects("v1", "Pod", namespace=self.namespace)
         return {pod["metadata"]["name"]: (pod["metadata"]["uid"], _restarts(pod)) for pod in found}
 
+    async def come_to(self, pods: int) -> None:
+        """Wait for so many: those of before may still be on their way out."""
+        async with asyncio.timeout(90):
+            while len(await self.pods()) != pods:
+                await asyncio.sleep(0.1)
+
     async def templates(self) -> dict[str, tuple[Manifest, int]]:
         """Each workload's pod template and generation: any change of its spec raises that."""
         lists = [

@@ -67,10 +67,7 @@ async def test_a_release_that_bare_helm_installed_is_adopted_and_its_pods_run_on
     assert (await (await innkeeper.repair("acme")).result()).revision == 1
     upgraded = await (await innkeeper.upgrade("acme", plan="wide")).result()
     assert (upgraded.outcome, upgraded.revision) == (Outcome.DONE, 2)
-    # Those of before may still be on their way out.
-    async with asyncio.timeout(90):
-        while len(await scripts.pods()) != 4:
-            await asyncio.sleep(0.1)
+    await scripts.come_to(4)
     assert (await innkeeper.reconcile("acme")).found == {}
     assert (await (await innkeeper.uninstall("acme")).result()).status is Status.UNINSTALLED
     assert (await scripts.pods(), await scripts.volumes()) == ({}, volumes)
