@@ -24,7 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
-from .polling import RESERVE, step_left, time_left
+from .polling import RESERVE, next_pause, step_left, time_left
 from .telling import begin
 
 GRACE = timedelta(seconds=5)
@@ -90,12 +90,12 @@ def tenant_served() -> str:
 def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta | None = None) -> ApplicationError:
     """The error as Temporal carries it: its class's name as the type, its cause as the only detail.
 
-    Where less is `left` of the step than an attempt needs to say what it waited for, this is the step's last word: an
-    attempt after it would only know that it had no time.
+    Where less will be `left` of the step than another attempt needs to say what it waited for, this is the step's last
+    word: that one would only know that it had no time.
     """
     wish = timedelta(seconds=(error.retry_after or 0) if isinstance(error, Transient) else 0)
     pause = min(wish, LONGEST_WISH)
-    if left is not None and left < RESERVE:
+    if left is not None and left - (pause or next_pause(activity.info().attempt)) < RESERVE:
         # Temporal ends a step by its last failure where the next attempt would begin after its time.
         pause = max(left, timedelta()) + LONGEST_WISH
     kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__

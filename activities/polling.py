@@ -15,6 +15,14 @@ INTERVAL = 0.1
 RESERVE = timedelta(seconds=10)
 """Kept of an activity's time to say what is still missing once its patience is over."""
 
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=200), timedelta(seconds=10)
+"""Between two attempts of a step: each pause is twice the one before it, up to the longest."""
+
+
+def next_pause(attempt: int) -> timedelta:
+    """How long Temporal waits after this attempt, counted from 1, before it begins the next."""
+    return min(FIRST_PAUSE * (1 << min(attempt - 1, 16)), LONGEST_PAUSE)
+
 
 def time_left() -> timedelta | None:
     """How long Temporal gives this attempt: its own limit, or what earlier attempts have left of the step's."""

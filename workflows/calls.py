@@ -11,6 +11,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from ..activities.polling import FIRST_PAUSE, LONGEST_PAUSE
     from ..model.errors import LATER
     from ..model.messages import Work
 
@@ -40,7 +41,7 @@ GRACE = timedelta(seconds=10)
 HEARTBEAT = timedelta(seconds=5)
 """Without a sign of life for so long a step counts as lost with its worker, and is given to another one."""
 
-RETRY = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+RETRY = RetryPolicy(initial_interval=FIRST_PAUSE, maximum_interval=LONGEST_PAUSE)
 
 UNDO_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=30), maximum_attempts=30

@@ -45,11 +45,13 @@ async def framed(
     limit: float = 600,
     in_all: float | None = None,
     gone: float = 0,
+    attempt: int = 1,
 ) -> Any:
     """How an attempt ends that is framed as a worker frames it, `gone` seconds after the first one began."""
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
         environment.info,
+        attempt=attempt,
         heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
         start_to_close_timeout=timedelta(seconds=limit),
         schedule_to_close_timeout=timedelta(seconds=in_all) if in_all else None,
@@ -124,13 +126,18 @@ async def test_a_later_attempt_ends_before_the_time_that_all_of_them_have(gone: 
     assert late.value.details[0].code == "Pending"
 
 
-@pytest.mark.parametrize(("gone", "last"), [(0, False), (9, False), (11, True), (30, True)])
-async def test_a_failure_shortly_before_the_end_of_the_steps_time_is_its_last_word(gone: float, last: bool) -> None:
+@pytest.mark.parametrize(
+    ("attempt", "gone", "last"),
+    [(1, 0, False), (1, 9, False), (1, 11, True), (1, 30, True), (6, 3, False), (6, 4, True), (60, 1, True)],
+)
+async def test_a_failure_after_which_another_attempt_would_have_no_time_is_the_steps_last_word(
+    attempt: int, gone: float, last: bool
+) -> None:
     async def act() -> None:
         raise Pending("Pod inn-acme/db-0 is still there")
 
     with pytest.raises(ApplicationError, match="is still there") as told:
-        await framed(act, heartbeat=10, in_all=20, gone=gone)
+        await framed(act, heartbeat=10, in_all=20, gone=gone, attempt=attempt)
     pause = told.value.next_retry_delay
     assert (pause is not None and pause > timedelta(seconds=20 - gone)) is last
 
