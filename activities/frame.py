@@ -16,7 +16,7 @@ import logging
 import time
 import traceback
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -35,6 +35,9 @@ LOCAL_LIMIT = timedelta(seconds=5)
 
 FROZEN_AFTER = 0.8
 """The part of the heartbeat timeout without a beat after which an attempt gives up: beats are sent a little late."""
+
+TAKEN_UP_WITHIN = timedelta(seconds=1)
+"""From Temporal's handing out an attempt to its beginning here, unless this process was frozen or is out of breath."""
 
 # Where the system has it, a clock that goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -140,8 +143,10 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
     begun = time.clock_gettime(_CLOCK)
 
     async def beat(last: float) -> None:
-        # The start of the attempt was its first sign of life: most end before they have to give another.
-        await asyncio.sleep(limit / 3)
+        # The start of the attempt was its first sign of life, and most end before they have to give another. One that
+        # was taken up late may have been given to another worker by now, and is told so.
+        if datetime.now(UTC) - activity.info().started_time < TAKEN_UP_WITHIN:
+            await asyncio.sleep(limit / 3)
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
             activity.heartbeat(*telling.details)
             last = time.clock_gettime(_CLOCK)

@@ -304,6 +304,8 @@ class SupabaseDatabase(SupabaseRows):
         if answer < SCHEMA:
             message = f"The database's schema is at {answer}, and this version needs {SCHEMA}."
             raise Permanent(message, code="SchemaMissing", fix=_MIGRATE)
+        # That function is an old one: one of the newest is there for callers only once the schema was read anew.
+        await self.outset("", "")
 
     async def _call(self, function: str, **arguments: Any) -> dict[str, Any]:
         answer = await self._send(self._client.rpc(function, storable(arguments)))

@@ -178,7 +178,7 @@ class Api:
                 response = await stack.enter_async_context(opened.response)
                 yield response
         except (aiohttp.ClientError, OSError, TimeoutError) as broken:
-            why = str(broken) or f"no answer within {limits.sock_read or limits.total:g} s"
+            why = _words(broken) or f"no answer within {limits.sock_read or limits.total:g} s"
             raise Unreachable(
                 f"The API server {self.server} does not answer: {why}.",
                 object=self.server,
@@ -208,6 +208,15 @@ class Api:
         if other_object or (answer.status == 409 and reason != "AlreadyExists"):
             return Conflict(message, object=target)
         return _permanent(answer.status, message, told, target, missing=str(details.get("kind", "")))
+
+
+def _words(broken: Exception) -> str:
+    """What broke, without a proxy's address, which may hold a password."""
+    if isinstance(broken, aiohttp.ClientResponseError):
+        return f"its proxy answers {broken.status}"
+    if isinstance(broken, aiohttp.InvalidURL):
+        return "its address, or its proxy's, is no URL"
+    return str(broken)
 
 
 def _permanent(status: int, message: str, told: str, target: str, *, missing: str) -> Permanent:

@@ -161,7 +161,7 @@ class MemoryDatabase:
     def _frozen(self, claim: ClaimRequest) -> Claim | None:
         """The answer to a request on an instance that a freeze lets nothing begin on."""
         row = self.rows.get(claim.request.instance)
-        plans = {claim.request.plan, row.plan if row else None}
+        plans = {claim.request.plan, row.plan if row and row.status is not Status.PURGED else None}
         for freeze in self.frozen.values():
             if freeze.everything and any(freeze.holds(instance=claim.request.instance, plan=plan) for plan in plans):
                 return Claim(verdict=Verdict.FROZEN, frozen=freeze)

@@ -75,7 +75,8 @@ class Claim(Message):
     instance: Instance | None = None
     operation: OperationRecord | None = None
     reached: Reached | None = None
-    frozen: Freeze | None = None
+    frozen: Freeze | None = Field(default=None, exclude=True)
+    """Never told to Temporal: the claim step refuses the request for it, and workers of before know no such key."""
 
 
 class Claimed(Message):

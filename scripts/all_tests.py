@@ -6,6 +6,7 @@ Each says what it says, line by line, with its name before it. Coverage is of bo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = ("activities", "client", "embedded", "failures", "model", "properties", "workflows")
 """Folders of the tests that take about as long as all others: most of them play operations in memory."""
+
+TEARDOWN = 60
+"""Seconds that a process may take to stop what its tests had started."""
 
 
 def groups() -> dict[str, list[str]]:
@@ -31,34 +35,52 @@ def tell(group: str, said: list[str], process: subprocess.Popen[str]) -> None:
         said.append(line)
 
 
+def started(group: str, paths: list[str]) -> subprocess.Popen[str]:
+    """The process of one group, in a session of its own: a Ctrl-C reaches it through this one only, and once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--cov", "--cov-report=", "-o", f"cache_dir=.pytest_cache/{group}", *paths],
+        cwd=ROOT,
+        env={**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{group}"), "PYTHONUNBUFFERED": "1"},
+        text=True,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Let a process end its tests as Ctrl-C does, with the time to stop what they had started."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(TEARDOWN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
 def run() -> int:
     """Run all; the exit code is 0 where all passed."""
-    running: dict[str, subprocess.Popen[str]] = {}
-    said: dict[str, list[str]] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running = {group: started(group, paths) for group, paths in groups().items()}
+    said: dict[str, list[str]] = {group: [] for group in running}
+    listeners = [threading.Thread(target=tell, args=(group, said[group], running[group])) for group in running]
+    for listener in listeners:
+        listener.start()
     try:
-        listeners = []
-        for group, paths in groups().items():
-            command = [sys.executable, "-m", "pytest", "--cov", "--cov-report=", *paths]
-            environment = {**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{group}"), "PYTHONUNBUFFERED": "1"}
-            running[group] = subprocess.Popen(
-                command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-            said[group] = []
-            listener = threading.Thread(target=tell, args=(group, said[group], running[group]), daemon=True)
-            listener.start()
-            listeners.append(listener)
-        codes = {group: process.wait() for group, process in running.items()}
-        for listener in listeners:
-            listener.join()
+        codes = [process.wait() for process in running.values()]
     finally:
         for process in running.values():
             if process.poll() is None:
-                process.terminate()
-                process.wait()
+                end(process)
+        for listener in listeners:
+            listener.join()
     for group, lines in said.items():
         print(f"{group:>10} | {lines[-1] if lines else 'said nothing'}", end="", flush=True)
-    return max(codes.values(), key=abs)
+    return max(codes, key=abs)
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    try:
+        sys.exit(run())
+    except KeyboardInterrupt:
+        sys.exit(130)

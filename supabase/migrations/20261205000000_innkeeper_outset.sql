@@ -29,7 +29,10 @@ begin
       or (f.scope = 'instance' and f.name = innkeeper_begin.claim ->> 'instance')
       or (f.scope = 'plan' and (
         f.name = innkeeper_begin.claim ->> 'plan'
-        or f.name = (select i.plan from public.instances as i where i.name = innkeeper_begin.claim ->> 'instance')
+        or f.name = (
+          select i.plan from public.instances as i
+            where i.name = innkeeper_begin.claim ->> 'instance' and i.status <> 'purged'
+        )
       ))
     )
     order by f.frozen_at
@@ -54,3 +57,6 @@ $$;
 
 revoke execute on function public.innkeeper_outset, public.innkeeper_begin from public, anon, authenticated;
 grant execute on function public.innkeeper_outset, public.innkeeper_begin to service_role;
+
+-- Functions of a new name are called only once PostgREST has read the schema anew.
+notify pgrst, 'reload schema';

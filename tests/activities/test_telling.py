@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.testing import ActivityEnvironment
@@ -17,13 +17,16 @@ from innkeeper.activities.telling import LONGEST, waiting_for
 from .test_frame import Act
 
 
-async def beats(act: Callable[[], Awaitable[Any]], heartbeat: float | None = 6.0) -> list[tuple[Any, ...]]:
-    """The details of an attempt's heartbeats."""
+async def beats(
+    act: Callable[[], Awaitable[Any]], heartbeat: float | None = 6.0, begun: datetime | None = None
+) -> list[tuple[Any, ...]]:
+    """The details of an attempt's heartbeats; `begun` is when Temporal handed it out, just now if nothing is said."""
     told: list[tuple[Any, ...]] = []
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: told.append(details)
     environment.info = dataclasses.replace(
         environment.info,
+        started_time=begun or datetime.now(UTC),
         heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
         start_to_close_timeout=timedelta(seconds=600),
         schedule_to_close_timeout=None,
@@ -59,6 +62,13 @@ async def test_an_attempt_that_is_over_soon_says_nothing_at_all() -> None:
         waiting_for("a node")
 
     assert await beats(act) == []
+
+
+async def test_an_attempt_that_was_taken_up_late_beats_at_once_to_hear_whether_it_was_given_to_another() -> None:
+    async def act() -> None:
+        await asyncio.sleep(0.1)
+
+    assert await beats(act, begun=datetime.now(UTC) - timedelta(seconds=6)) == [()]
 
 
 async def test_words_are_cut_and_lost_where_nobody_beats() -> None:

@@ -139,3 +139,17 @@ async def test_an_outset_is_the_row_and_the_operation_that_the_request_id_names(
     found = await desk.database.outset(claimed.operation.id, desk.name)
     assert found == Outset(operation=claimed.operation, instance=claimed.instance)
     assert await desk.database.outset(claimed.operation.id, "nobody") == Outset(operation=claimed.operation)
+
+
+async def test_a_frozen_plans_purged_instance_leaves_its_name_to_others_and_who_runs_is_answered_as_ever(
+    freezes: FreezeRows, desk: Desk, name: str
+) -> None:
+    first = desk.request(Kind.PROVISION, plan=name)
+    claimed = await desk.ask(first)
+    await freezes.freeze(Freeze(scope=Scope.PLAN, name=name, everything=True, frozen_at=LONG_AGO))
+    assert (await desk.ask(first)).verdict is Verdict.CLAIMED
+    assert (await desk.claim(Kind.STOP, request_id=first.request_id)).verdict is Verdict.MISMATCH
+    await desk.finish(claimed, Status.PURGED)
+    assert (await desk.claim(Kind.PROVISION, plan=name)).verdict is Verdict.FROZEN
+    assert (await desk.claim(Kind.PROVISION, plan="other")).verdict is Verdict.CLAIMED
+    await freezes.unfreeze(Scope.PLAN, name)

@@ -16,6 +16,9 @@ from innkeeper.settings import Settings
 from .drifting import Hands, drift_of
 from .scripts import Scripts
 
+# Each of several waits may take its time on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def hands(cluster: KubernetesCluster, addresses: Addresses) -> Hands:

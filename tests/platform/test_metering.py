@@ -29,6 +29,9 @@ from innkeeper.model.usage_ports import Hours, Metered, Usage
 from innkeeper.settings import Settings
 from innkeeper.worker import running
 
+# Each of several waits may take its time on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
 QUEUE = "metered"
 """A task queue of its own, with a worker that meters; the session's does not by itself."""
 

@@ -28,6 +28,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "running": {"plans": ["starter"]},
     "reconciled": {"looked": [], "findings": []},
     "claim_within": {"claim": {}, "limits": {}, "grows": True, "storage_mib": 0},
+    "begin": {"claim": {}, "limits": {}, "grows": True, "storage_mib": 0},
+    "outset": {"request_id": "x", "instance": "x"},
 }
 
 

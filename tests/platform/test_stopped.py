@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import pytest
+
 from innkeeper.client import Innkeeper
 from innkeeper.embedded import demo_proof as proof
 from innkeeper.embedded.options import Addresses
@@ -14,6 +16,9 @@ from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.kubernetes import KubernetesCluster
 from innkeeper.model.instance import Status
 from innkeeper.model.ports import Manifest, Ref
+
+# Each of several waits may take its time on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 NAME = "still"
 NAMESPACE = f"inn-{NAME}"
