@@ -34,6 +34,8 @@ class Proxy:
         self.far = (host, port)
         """Where new connections lead."""
         self._server: asyncio.Server | None = None
+        self._place: socket.socket | None = None
+        """Keeps the port while nobody listens on it: else another process might get it for a connection of its own."""
         self._hole: list[socket.socket] = []
         self._connections: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
         self._lost: list[asyncio.StreamWriter] = []
@@ -76,8 +78,10 @@ class Proxy:
         for stuffed in self._hole:
             stuffed.close()
         self._hole.clear()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if self._place is None:
+            self._place = _bound(self.port)
+            self.port = self._place.getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_port=True)
 
     async def refuse(self) -> None:
         """Reset all connections and refuse new ones until `accept`."""
@@ -124,6 +128,8 @@ class Proxy:
         for writer in self._lost:
             _reset(writer)
         await self.refuse()
+        if self._place is not None:
+            self._place.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -161,11 +167,18 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def _bound(port: int) -> socket.socket:
+    """A socket with this port, any free one for 0, which others of this user may share."""
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    place.bind(("127.0.0.1", port))
+    return place
+
+
 def _black_hole(port: int) -> list[socket.socket]:
     """Sockets that keep a port from answering: the kernel drops what comes to a listener whose queue is full."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener = _bound(port)
     listener.listen(0)
     filling = socket.socket()
     filling.setblocking(False)
