@@ -40,11 +40,15 @@ down: $(READY) ## stop what `make up` started; its data stays
 	@$(BIN)/innkeeper down $(ARGS)
 
 test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
-	@$(if $(ARGS),$(BIN)/python -m pytest --cov --cov-report=term $(ARGS),$(BIN)/python scripts/all_tests.py)
-	@$(if $(ARGS),:,$(BIN)/coverage report --data-file=.coverage.operations --include='workflows/*' --fail-under=99)
-	@$(if $(ARGS),:,$(BIN)/coverage combine --quiet .coverage.operations .coverage.platform)
-	@$(if $(ARGS),:,$(BIN)/coverage report --fail-under=$(COVERED))
-	@$(if $(ARGS),:,$(BIN)/coverage report --include='model/*,workflows/*' --fail-under=99)
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python scripts/all_tests.py
+	@$(BIN)/coverage report --data-file=.coverage.operations --include='workflows/*' --fail-under=99
+	@$(BIN)/coverage combine --quiet .coverage.operations .coverage.platform
+	@$(BIN)/coverage report --fail-under=$(COVERED)
+	@$(BIN)/coverage report --include='model/*,workflows/*' --fail-under=99
+else
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+endif
 
 properties: $(READY) ## random requests, faults, decisions and time, in great number; SEED=7 repeats them
 	@echo 'make properties SEED=$(SEED)'

@@ -27,7 +27,7 @@ class Telling:
         self._begun = time.monotonic()
 
     def say(self, what: str) -> None:
-        """Say it with every heartbeat from now on, and at once where it is new."""
+        """Say it with every heartbeat from now on, and at once where it is new and the attempt is not (`AT_FIRST`)."""
         if self.details != (what,):
             self.details = (what,)
             if time.monotonic() - self._begun >= AT_FIRST:

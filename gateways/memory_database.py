@@ -105,9 +105,13 @@ class MemoryDatabase:
         """Claim an instance for an operation; see `gateways.database.SupabaseDatabase.claim`."""
         check_claim(claim)
         async with self.faults.around("db.claim"):
-            answers = (self._known, self._frozen, self._limited, self._refused)
-            told = next((answer for each in answers if (answer := each(claim)) is not None), None)
-            return told or self._claimed(claim)
+            return (
+                self._known(claim)
+                or self._frozen(claim)
+                or self._limited(claim)
+                or self._refused(claim)
+                or self._claimed(claim)
+            )
 
     async def finish(self, ending: Ending) -> Instance:
         """Write an operation's end and return the row.
