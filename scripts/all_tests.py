@@ -49,6 +49,11 @@ def started(group: str, paths: list[str]) -> subprocess.Popen[str]:
     )
 
 
+def ending(lines: list[str]) -> list[str]:
+    """What is told once more when both have ended, after the thousand lines of the other: what failed, and how many."""
+    return [line for line in lines[:-1] if line.startswith(("FAILED ", "ERROR "))] + (lines[-1:] or ["said nothing\n"])
+
+
 def end(process: subprocess.Popen[str]) -> None:
     """Let a process end its tests as Ctrl-C does, with the time to stop what they had started."""
     process.send_signal(signal.SIGINT)
@@ -75,7 +80,7 @@ def run() -> int:
         for listener in listeners:
             listener.join()
     for group, lines in said.items():
-        print(f"{group:>10} | {lines[-1] if lines else 'said nothing'}", end="", flush=True)
+        print("".join(f"{group:>10} | {line}" for line in ending(lines)), end="", flush=True)
     return max(codes, key=abs)
 
 

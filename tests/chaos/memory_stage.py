@@ -128,7 +128,7 @@ class MemoryStage:
             await proxy.refuse()
             for play in plays:
                 play.bury()
-            self._funerals.add(asyncio.create_task(_buried(worker, running)))
+            self._funerals.add(asyncio.create_task(_buried(worker, running, proxy)))
 
     async def aclose(self) -> None:
         """Wait until nothing is left of those who were killed."""
@@ -155,8 +155,10 @@ class MemoryStage:
         )
 
 
-async def _buried(worker: Worker, running: asyncio.Task[None]) -> None:
+async def _buried(worker: Worker, running: asyncio.Task[None], proxy: Proxy) -> None:
     with contextlib.suppress(asyncio.CancelledError, TimeoutError, RuntimeError):
         async with asyncio.timeout(60):
             await worker.shutdown()
             await running
+    # Only now: whoever got its port would be taken for Temporal.
+    await proxy.aclose()

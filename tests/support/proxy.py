@@ -123,6 +123,10 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Reset all connections and give the port up."""
         for stuffed in self._hole:
             stuffed.close()
         for writer in self._lost:

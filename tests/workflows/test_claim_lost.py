@@ -24,18 +24,17 @@ from innkeeper.worker import compose
 @contextlib.asynccontextmanager
 async def doomed(world: World) -> AsyncIterator[Proxy]:
     """A worker that is cut off from Temporal for ever as soon as the proxy refuses."""
-    proxy = Proxy.to(world.client.service_client.config.target_host)
-    await proxy.accept()
-    client = await Client.connect(proxy.address, data_converter=pydantic_data_converter)
-    worker = compose(client, world.steps(), task_queue=TASK_QUEUE)
-    running = asyncio.create_task(worker.run())
-    try:
-        yield proxy
-    finally:
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError, RuntimeError):
-            async with asyncio.timeout(60):
-                await worker.shutdown()
-                await running
+    async with Proxy.to(world.client.service_client.config.target_host) as proxy:
+        client = await Client.connect(proxy.address, data_converter=pydantic_data_converter)
+        worker = compose(client, world.steps(), task_queue=TASK_QUEUE)
+        running = asyncio.create_task(worker.run())
+        try:
+            yield proxy
+        finally:
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError, RuntimeError):
+                async with asyncio.timeout(60):
+                    await worker.shutdown()
+                    await running
 
 
 @pytest.mark.parametrize(("kind", "after"), [(Kind.PROVISION, Status.ERROR), (Kind.STOP, Status.RUNNING)])
