@@ -1,5 +1,6 @@
 # The worker as an image: everything installed by hash in one stage, a small unprivileged one to run it.
-# Helm comes from the same lock as everything else, so that the image needs nothing but Python's packages.
+# Python's packages come from a lock. Helm is built from its own sources, of the checksum that go.sum says, to stay from
+# one call to the next (docs/servers.md); the Go that builds it is in the lock of embedded/go-requirements.txt.
 
 FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /build
@@ -8,6 +9,7 @@ COPY requirements/build.txt requirements/image.txt requirements/
 RUN /opt/innkeeper/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt -r requirements/image.txt
 COPY . .
 RUN /opt/innkeeper/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/innkeeper/bin/python -m innkeeper.embedded.build_helm /opt/innkeeper/bin/helm
 
 FROM python:3.13.9-slim-bookworm
 # setpriv (util-linux) ties each helm to the life of its worker; it is part of the base image.

@@ -191,6 +191,7 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             slots=settings.helm_slots,
             whose=tenant_served,
         )
+        stack.push_async_callback(helm.aclose)
         await helm.version()
         await settle_in(cluster, settings.operator_namespace)
         database = await SupabaseDatabase.connect(settings.supabase_url, settings.supabase_key.get_secret_value())

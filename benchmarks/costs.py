@@ -1,7 +1,8 @@
 """What a stretch of a benchmark cost: CPU seconds by process, API requests by verb and resource, calls of the database.
 
-CPU seconds are the kernel's. Those of children that have ended are Helm's, whoever ran it: neither a worker nor the
-bench runs any other program. Requests are the API server's own count, whoever made them.
+CPU seconds are the kernel's. Those of children, of a worker's that live and of all that have ended, are Helm's, whoever
+ran it: neither a worker nor the bench runs any other program. Requests are the API server's own count, whoever made
+them.
 """
 
 from __future__ import annotations
@@ -91,7 +92,14 @@ def memory_by_process(pids: Mapping[str, int]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, pid in pids.items():
         found[CALLED[name]] = found.get(CALLED[name], 0.0) + memory_of(pid)
+        if name == "worker":
+            found["Helm"] = sum(memory_of(helm) for helm in helms_of(pid))
     return found
+
+
+def helms_of(worker: int) -> list[int]:
+    """The Helms of a worker that live."""
+    return [pid for pid in family_of(worker) if pid != worker]
 
 
 def established(text: str, port: int) -> set[str]:
@@ -227,6 +235,8 @@ class Meter:
             own, children = cpu_of(pid)
             found[CALLED[name]] += own
             found["Helm" if name == "worker" else CALLED[name]] += children
+            if name == "worker":
+                found["Helm"] += sum(sum(cpu_of(helm)) for helm in helms_of(pid))
         return found
 
     async def _requests(self) -> dict[str, int]:

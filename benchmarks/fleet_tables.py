@@ -137,7 +137,7 @@ def _of_step(found: Found, phase: str, step: str) -> Iterator[float]:
 
 def by_memory(found: Found) -> list[str]:
     """The most that each process held at the end of a phase."""
-    names = [name for name in PROCESSES if name not in ("client", "Helm")]
+    names = [name for name in PROCESSES if name != "client"]
 
     def most(name: str, arm: str) -> float:
         return max((each.memory.get(name, 0.0) for phase in PHASES for each in found.of(arm, phase)), default=0.0)

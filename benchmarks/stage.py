@@ -19,6 +19,7 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 
 from ..client import Innkeeper, connection
+from ..embedded import builds, cache
 from ..embedded.options import Addresses, Options
 from ..embedded.platform import Platform
 from ..embedded.worker import WorkerProcess
@@ -97,11 +98,13 @@ class Stage:
     async def versions(self) -> dict[str, str]:
         """The parts', as they tell them themselves."""
         temporal = await self.temporal.workflow_service.get_system_info(GetSystemInfoRequest())
-        helm = HelmCommand(kubeconfig=self.platform.addresses.kubeconfig)
+        helms = [HelmCommand(binary=binary, kubeconfig=None) for binary in (None, cache.resident_helm())]
+        bare, ours = [await helm.version() for helm in helms]
         return {
             "temporal": temporal.server_version,
             "kubernetes": str(await self.cluster.version()),
-            "helm": await helm.version(),
+            "helm": bare,
+            "the worker's helm": ours,
         }
 
 
@@ -118,7 +121,8 @@ async def opened(*, on_disk: bool = False) -> AsyncIterator[Stage]:
         relay = Relay(target.hostname or "", target.port or 80)
         port = await relay.start()
         stack.push_async_callback(relay.close)
-        worker = _worker(platform, where, f"http://127.0.0.1:{port}")
+        helm = await builds.ensure_resident_helm(None, say)
+        worker = _worker(platform, where, f"http://127.0.0.1:{port}", helm)
         stack.push_async_callback(worker.stop)
         await worker.start()
         temporal = await connection.connect(where.temporal_address)
@@ -143,11 +147,12 @@ async def _warm(stage: Stage) -> None:
             await stage.arms[arm].phase(phase, names)
 
 
-def _worker(platform: Platform, where: Addresses, supabase: str) -> WorkerProcess:
+def _worker(platform: Platform, where: Addresses, supabase: str, helm: Path) -> WorkerProcess:
     environment = {
         **where.environment(),
         "INNKEEPER_SUPABASE_URL": supabase,
         "INNKEEPER_CATALOG": str(CATALOG),
+        "INNKEEPER_HELM": str(helm),
     }
     return WorkerProcess(platform.logs, where.temporal_address, where.temporal_namespace, environment, say)
 

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ..gateways.helm_resident import MARK
 from . import cache, toolchain
 from .errors import BuildFailed, PartDied, ToolMissing
 from .files import made_whole, private_directory
@@ -30,11 +31,17 @@ Progress = Callable[[str], None]
 SERVER_VERSION = "v1.36.3"
 """What the API server says it is; the Kubernetes version that ``controlplane/go.mod`` names."""
 
+HELM_MODULE = "helm.sh/helm/v3"
+"""Whose sources the Helm that stays is built from; the version is in ``residenthelm/go.mod``."""
+
 BUILD_MINUTES_ON_TWO_CORES = 9
+HELM_MINUTES_ON_TWO_CORES = 3
 BUILD_GIGABYTES = 4
 LONGEST_BUILD = 3600.0
 LONGEST_INSTALL = 600.0
 REPORT_EVERY = 15.0
+
+_REPRODUCIBLE = ("-trimpath", "-buildvcs=false")
 
 LITE = Path("node_modules") / "@supabase" / "lite" / "dist" / "cli" / "index.js"
 
@@ -121,15 +128,6 @@ async def ensure_control_plane(chosen: Path | None, go: Path | None, progress: P
 
 async def _build_control_plane(target: Path, go: Tool, progress: Progress) -> None:
     compiled = private_directory(target.parent.with_name(target.parent.name + ".compiled"))
-    env = {
-        **os.environ,
-        "CGO_ENABLED": "0",
-        "GOCACHE": str(compiled / "objects"),
-        "GOMODCACHE": str(compiled / "modules"),
-        "GOFLAGS": "-modcacherw",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
     with made_whole(target.parent) as draft:
         sources = draft / "sources"
         sources.mkdir()
@@ -138,29 +136,101 @@ async def _build_control_plane(target: Path, go: Tool, progress: Progress) -> No
         stamp = f"-s -w -X k8s.io/component-base/version.gitVersion={SERVER_VERSION}"
         await _make(
             "the Kubernetes control plane",
-            [str(go.path), "build", "-trimpath", "-buildvcs=false", f"-ldflags={stamp}", "-o", "../controlplane", "."],
+            [str(go.path), "build", *_REPRODUCIBLE, f"-ldflags={stamp}", "-o", "../controlplane", "."],
             cwd=sources,
-            env=env,
+            env=_go_environment(compiled),
             timeout=LONGEST_BUILD,
             progress=progress,
             estimate=f"once, about {BUILD_MINUTES_ON_TWO_CORES} minutes on 2 cores, {BUILD_GIGABYTES} GB meanwhile",
             kept=compiled,
         )
         # A compiler that was cut off may leave a file that is no program: it counts when it has run.
-        await _check_runs(draft / "controlplane")
+        await _check_says(draft / "controlplane", ["kube-apiserver", "--version"], SERVER_VERSION)
         shutil.rmtree(sources)
     await asyncio.to_thread(shutil.rmtree, compiled, ignore_errors=True)
 
 
-async def _check_runs(binary: Path) -> None:
-    log = binary.with_name("version.log")
+async def ensure_resident_helm(go: Path | None, progress: Progress) -> Path:
+    """The Helm that stays from one call to the next, built into the cache from Helm's own sources if there is none.
+
+    Args:
+        go: The Go toolchain that the settings name, if any; needed only for a build.
+        progress: Told how long a build takes and how far it is.
+
+    Raises:
+        ToolMissing: the settings name a Go that will not do, or there is no Go and no pip.
+        BuildFailed: the build failed; what was compiled is kept, so that the next one goes on from there.
+    """
+    target = cache.resident_helm()
+    if not target.exists():
+        async with _one_at_a_time(target.parent):
+            if not target.exists():
+                await _build_resident_helm(target, await ensure_go(go, progress), progress)
+    return target
+
+
+async def _build_resident_helm(target: Path, go: Tool, progress: Progress) -> None:
+    """Helm's own command with one of its files replaced; its sources are those that ``go.sum`` knows."""
+    compiled = private_directory(target.parent.with_name(target.parent.name + ".compiled"))
+    env = _go_environment(compiled)
+    with made_whole(target.parent) as draft:
+        pinned, sources = draft / "pinned", draft / "sources"
+        pinned.mkdir()
+        for source in cache.RESIDENT_HELM_SOURCES:
+            shutil.copyfile(source, pinned / source.name)
+        _, _, rest = (pinned / "go.mod").read_text().partition(f"require {HELM_MODULE} ")
+        version = rest.split()[0]
+        await _make(
+            "the sources of Helm",
+            [str(go.path), "mod", "download", HELM_MODULE],
+            cwd=pinned,
+            env=env,
+            timeout=LONGEST_INSTALL,
+            progress=progress,
+            estimate="about 10 seconds",
+        )
+        await asyncio.to_thread(shutil.copytree, compiled / "modules" / f"{HELM_MODULE}@{version}", sources)
+        shutil.copyfile(pinned / "helm.go", sources / "cmd" / "helm" / "helm.go")
+        about = f"{HELM_MODULE}/internal/version"
+        stamp = f"-s -w -X {about}.version={version} -X {about}.metadata={MARK.removeprefix('+')}"
+        await _make(
+            "the Helm that stays from one call to the next",
+            [str(go.path), "build", *_REPRODUCIBLE, f"-ldflags={stamp}", "-o", "../helm", "./cmd/helm"],
+            cwd=sources,
+            env=env,
+            timeout=LONGEST_BUILD,
+            progress=progress,
+            estimate=f"once, about {HELM_MINUTES_ON_TWO_CORES} minutes on 2 cores",
+            kept=compiled,
+        )
+        await _check_says(draft / "helm", ["version", "--short"], f"{version}{MARK}")
+        await asyncio.gather(*(asyncio.to_thread(shutil.rmtree, each) for each in (pinned, sources)))
+    await asyncio.to_thread(shutil.rmtree, compiled, ignore_errors=True)
+
+
+def _go_environment(compiled: Path) -> dict[str, str]:
+    """Go's, with all that it downloads and compiles in a directory of this build's."""
+    return {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(compiled / "objects"),
+        "GOMODCACHE": str(compiled / "modules"),
+        "GOFLAGS": "-modcacherw",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+async def _check_says(binary: Path, asked: Sequence[str], wanted: str) -> None:
+    """Pass only where a program that was built runs, and is of the version that it should be."""
+    log, name = binary.with_name("version.log"), binary.name
     try:
-        await run("controlplane", [str(binary), "kube-apiserver", "--version"], log=log, timeout=60)
+        await run(name, [str(binary), *asked], log=log, timeout=60)
     except (OSError, PartDied, TimeoutError) as error:
-        raise BuildFailed(f"The Kubernetes control plane was built and does not run: {error}.") from None
+        raise BuildFailed(f"{name} was built and does not run: {error}.") from None
     said = tail_of(log)
-    if SERVER_VERSION not in said:
-        raise BuildFailed(f"The Kubernetes control plane was built and is not {SERVER_VERSION}: {said}.")
+    if wanted not in said:
+        raise BuildFailed(f"{name} was built and is not {wanted}: {said}.")
     log.unlink()
 
 

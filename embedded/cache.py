@@ -14,6 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONTROL_PLANE_SOURCES = tuple(HERE / "controlplane" / name for name in ("main.go", "go.mod", "go.sum"))
+RESIDENT_HELM_SOURCES = tuple(HERE / "residenthelm" / name for name in ("helm.go", "go.mod", "go.sum"))
 NODE_SOURCES = tuple(HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc"))
 NODE_REQUIREMENTS = HERE / "node-requirements.txt"
 GO_REQUIREMENTS = HERE / "go-requirements.txt"
@@ -29,6 +30,11 @@ def root() -> Path:
 def control_plane() -> Path:
     """Where the control plane's binary for this machine belongs."""
     return root() / f"controlplane-{_machine()}-{_key(*CONTROL_PLANE_SOURCES)}" / "controlplane"
+
+
+def resident_helm() -> Path:
+    """Where the Helm that stays from one call to the next belongs, for this machine."""
+    return root() / f"helm-{_machine()}-{_key(*RESIDENT_HELM_SOURCES)}" / "helm"
 
 
 def node_modules() -> Path:

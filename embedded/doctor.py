@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from . import cache, toolchain
-from .builds import BUILD_GIGABYTES, BUILD_MINUTES_ON_TWO_CORES
+from .builds import BUILD_GIGABYTES, BUILD_MINUTES_ON_TWO_CORES, HELM_MINUTES_ON_TWO_CORES
 from .errors import ToolMissing
 from .options import Options
 from .toolchain import Tool
@@ -52,7 +52,14 @@ async def examine(options: Options | None = None) -> list[Row]:
         _control_plane(options.control_plane, options.go),
     )
     python, pip = _python(), _pip()
-    return [python, pip, *rows, _parent_death(), _disk(needs_build=not _is_prebuilt(options.control_plane))]
+    return [
+        python,
+        pip,
+        *rows,
+        _resident_helm(options.helm),
+        _parent_death(),
+        _disk(needs_build=not _is_prebuilt(options.control_plane)),
+    ]
 
 
 def _python() -> Row:
@@ -110,6 +117,17 @@ async def _control_plane(chosen: Path | None, chosen_go: Path | None) -> Row:
         return row
     once = f"the first start builds it, about {BUILD_MINUTES_ON_TWO_CORES} minutes on 2 cores"
     return row.model_copy(update={"found": f"go {row.found}".strip() if row.found else "", "fix": once})
+
+
+def _resident_helm(chosen: Path | None) -> Row:
+    row = Row(tool="helm that stays", wanted="built, for a worker that is faster", found="", where="", ok=True)
+    if chosen is not None:
+        return row.model_copy(update={"where": f"not built: the settings name {chosen}"})
+    built = cache.resident_helm()
+    if built.exists():
+        return row.model_copy(update={"found": "built", "where": f"{built} (cache)"})
+    once = f"the first start with a worker builds it, about {HELM_MINUTES_ON_TWO_CORES} minutes on 2 cores"
+    return row.model_copy(update={"fix": once})
 
 
 def _or_from_index(row: Row, what: str) -> Row:

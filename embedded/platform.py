@@ -57,6 +57,7 @@ class Platform:
         self._ports: Ports | None = None
         self._parts: dict[str, Part] = {}
         self._addresses = Addresses()
+        self._helm = self.options.helm
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -97,7 +98,8 @@ class Platform:
             write_private(self.state / ".gitignore", "*\n")
             private_directory(self.logs)
             self._ports = Ports(self.state / "ports.json")
-            await _all(self._start_own_or(name) for name in ("temporal", "supabase", "kubernetes"))
+            parts = [self._start_own_or(name) for name in ("temporal", "supabase", "kubernetes")]
+            await _all([*parts, self._find_helm()])
             self._publish()
             if self.options.worker:
                 await self._start_worker()
@@ -187,10 +189,18 @@ class Platform:
         programs = await builds.ensure_control_plane(self.options.control_plane, self.options.go, self._progress)
         return Kubernetes(self.state / "kubernetes", self.logs, self._known_ports, programs)
 
+    async def _find_helm(self) -> None:
+        """The worker's: the settings', else one that stays from one call to the next where it can be had."""
+        if self.options.worker and self._helm is None:
+            try:
+                self._helm = await builds.ensure_resident_helm(self.options.go, self._progress)
+            except PlatformError as error:
+                self._progress(f"{error}\nUntil then the worker starts a Helm for each call, which takes longer.")
+
     async def _start_worker(self) -> None:
         environment = self._addresses.environment()
-        if self.options.helm:
-            environment["INNKEEPER_HELM"] = str(self.options.helm)
+        if self._helm:
+            environment["INNKEEPER_HELM"] = str(self._helm)
         if self.options.catalog:
             environment["INNKEEPER_CATALOG"] = str(self.options.catalog.absolute())
         found = self._addresses

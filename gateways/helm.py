@@ -1,5 +1,7 @@
 """Helm as a child process: the one place that knows its command line.
 
+A Helm that can stay (`helm_resident`) is given one call after another; any other is started for each.
+
 Values reach Helm on standard input, so nothing of them is in an argument, an environment or a file. A child gets a
 small environment and never the worker's secrets. Which cluster it works on is always said; the kubeconfig that
 happens to be current is never used. What is in Helm's storage is read through the cluster (`model.release`).
@@ -26,6 +28,7 @@ from innkeeper.model.release import MARK_LABEL, described
 from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
 from .helm_pod import ACCOUNT, kubeconfig_of_pod
+from .helm_resident import MARK, Residents
 from .turns import Turns
 
 OLDEST = (3, 13)
@@ -35,8 +38,8 @@ HISTORY = 5
 """Revisions of a release that are kept."""
 
 RUNTIME = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
-"""What Helm's Go runtime is told. A Helm lives for a tenth of a second, of which a quarter went into collecting memory,
-which Go does from 4 MiB on; so it is collected only once it is much."""
+"""What Helm's Go runtime is told. A Helm for one call lives for a tenth of a second, of which a quarter went into
+collecting memory, which Go does from 4 MiB on; so it is collected only once it is much."""
 
 _ASK_LIMIT = 10.0
 _PASSED_ON = (
@@ -110,10 +113,12 @@ class HelmCommand:
         account: Path = ACCOUNT,
     ) -> None:
         source = os.environ if environment is None else environment
-        self._env = RUNTIME | {name: source[name] for name in ("PATH", *_PASSED_ON, *variables) if name in source}
+        env = {name: source[name] for name in ("PATH", *_PASSED_ON, *variables) if name in source}
         kubeconfig = kubeconfig or kubeconfig_of_pod(self, source, account)
         # Without any, no cluster is left, and never the file in somebody's home.
-        self._env["KUBECONFIG"] = str(kubeconfig) if kubeconfig else os.devnull
+        env["KUBECONFIG"] = str(kubeconfig) if kubeconfig else os.devnull
+        self._env = RUNTIME | env
+        self._residents = Residents(env, grace=grace)
         self._binary = binary
         self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
         self._where += ["--kube-context", context] if context else []
@@ -130,6 +135,10 @@ class HelmCommand:
             Permanent: there is no Helm, or it is one that the tests do not run on.
         """
         return (await self._helm())[1]
+
+    async def aclose(self) -> None:
+        """End what waits for the next call."""
+        await self._residents.aclose()
 
     async def _helm(self) -> tuple[str, str]:
         """The helm to run and its version, asked once as long as the file stays the same."""
@@ -259,16 +268,10 @@ class HelmCommand:
     ) -> str:
         where = f"{namespace}/{name}"
         async with self._slots.of(self._whose()):
-            binary, _ = await self._helm()
             user = ["--kube-as-user", acting_as] if acting_as else []
+            words = [*command, "--namespace", namespace, *self._where, *user]
             try:
-                ended = await helm_child.run(
-                    [binary, *command, "--namespace", namespace, *self._where, *user],
-                    limit=limit,
-                    stdin=write_yaml(release.all_values).encode() if release else b"",
-                    env=self._env,
-                    grace=self._grace,
-                )
+                ended = await self._run(words, write_yaml(release.all_values).encode() if release else b"", limit)
             except helm_child.LimitReached:
                 raise _too_slow(command[0], where, limit) from None
         if ended.code == 0 or (fine and fine.search(ended.err)):
@@ -276,6 +279,12 @@ class HelmCommand:
         chart = release.chart.label if release else None
         secrets = [*withheld, *(leaves(release.secret_values) if release else [])]
         raise failure(ended.err, code=ended.code, release=where, chart=chart, secrets=secrets)
+
+    async def _run(self, words: Sequence[str], stdin: bytes, limit: float) -> helm_child.Finished:
+        binary, version = await self._helm()
+        if version.endswith(MARK):
+            return await self._residents.run(binary, words, limit=limit, stdin=stdin)
+        return await helm_child.run([binary, *words], limit=limit, stdin=stdin, env=self._env, grace=self._grace)
 
 
 def _too_slow(act: str, where: str, limit: float) -> Pending:

@@ -13,11 +13,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 TERM_GRACE = 5.0
 """Seconds between TERM and KILL: Helm 3 needs about one request to mark what it was doing as failed."""
+
+T = TypeVar("T")
 
 _DIE_WITH_PARENT = (
     "import ctypes,os,sys;"
@@ -57,10 +59,19 @@ async def run(
     Raises:
         LimitReached: it was stopped at its limit.
     """
+
+    async def live(stop: asyncio.Event) -> Finished:
+        child = await Child.start(command, env)
+        out, err = await child.within(child.process.communicate(stdin), limit=limit, grace=grace, stop=stop)
+        return Finished(child.process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
+
+    return await to_its_end(live)
+
+
+async def to_its_end(live: Callable[[asyncio.Event], Coroutine[Any, Any, Finished]]) -> Finished:
+    """Let something be done with a child: when the caller is cancelled, `live` is told by the event, and waited for."""
     stop = asyncio.Event()
-    life = asyncio.create_task(
-        _live(bound_to_parent(command), limit=limit, stdin=stdin, env=env, grace=grace, stop=stop)
-    )
+    life = asyncio.create_task(live(stop))
     cancelled: asyncio.CancelledError | None = None
     while not life.done():
         try:
@@ -78,51 +89,45 @@ async def run(
     return life.result()
 
 
-async def _live(
-    command: Sequence[str],
-    *,
-    limit: float,
-    stdin: bytes,
-    env: Mapping[str, str],
-    grace: float,
-    stop: asyncio.Event,
-) -> Finished:
-    child = await _Child.start(command, env)
-    process = child.process
-    talk = asyncio.create_task(process.communicate(stdin))
-    halt = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({talk, halt}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        if not talk.done():
-            await child.end(talk, grace)
-            raise LimitReached
-        out, err = talk.result()
-        return Finished(process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace"))
-    finally:
-        halt.cancel()
-        if not talk.done():
-            # This task is cancelled only where the loop itself ends.
-            await child.kill()
-            talk.cancel()
+class Child(NamedTuple):
+    """The leader of a process group of its own."""
 
-
-class _Child(NamedTuple):
     process: asyncio.subprocess.Process
     transport: asyncio.SubprocessTransport
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str]) -> _Child:
-        """As `asyncio.create_subprocess_exec` does it, which keeps the transport to itself."""
+    async def start(cls, command: Sequence[str], env: Mapping[str, str], *, longest_line: int = 2**16) -> Child:
+        """As `asyncio.create_subprocess_exec` does it, which keeps the transport to itself; bound to this process."""
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
-            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=2**16, loop=loop),
-            *command,
+            lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=longest_line, loop=loop),
+            *bound_to_parent(command),
             env=dict(env),
             start_new_session=True,
         )
         return cls(asyncio.subprocess.Process(transport, protocol, loop), transport)
 
-    async def end(self, talk: asyncio.Task[tuple[bytes, bytes]], grace: float) -> None:
+    async def within(self, talking: Coroutine[Any, Any, T], *, limit: float, grace: float, stop: asyncio.Event) -> T:
+        """What comes of talking to it. At its limit, and when it is told to stop, the whole group is ended.
+
+        Raises:
+            LimitReached: it was.
+        """
+        talk, halt = asyncio.create_task(talking), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({talk, halt}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if not talk.done():
+                await self.end(talk, grace)
+                raise LimitReached
+            return talk.result()
+        finally:
+            halt.cancel()
+            if not talk.done():
+                # Without an end of its own here, this task is cancelled: only where the loop itself ends.
+                await self.kill()
+                talk.cancel()
+
+    async def end(self, talk: asyncio.Task[Any], grace: float) -> None:
         """TERM, then KILL for whoever is left of the group."""
         self._signal(signal.SIGTERM)
         await asyncio.wait({talk}, timeout=grace)

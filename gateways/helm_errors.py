@@ -1,4 +1,4 @@
-"""What Helm's standard error means: its sentences, as they are in Helm 3.13 to 3.19, mapped to the error tree.
+"""What Helm's standard error means: its sentences, as they are in Helm 3.13 to 3.21, mapped to the error tree.
 
 The order of the rules matters: a sentence often quotes another. Whatever no rule knows is `ReleaseFailed` with
 Helm's own words.
@@ -133,6 +133,9 @@ def _of_chart(text: str, chart: str) -> InnkeeperError | None:
             (line.removeprefix("- ").partition(": ") for line in text.splitlines() if line.startswith("- ")),
             ("(unknown)", "", text),
         )
+        # Since Helm 3.18: by the way there.
+        if found := re.fullmatch(r"at '/?(.*)'", key):
+            key = found[1].replace("/", ".") or "(root)"
         more = sum(line.startswith("- ") for line in text.splitlines()) - 1
         also = f" (and {more} more)" if more > 0 else ""
         return BadInput(

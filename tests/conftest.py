@@ -16,6 +16,7 @@ from supabase_lite import SupabaseLite
 from temporalio.testing import WorkflowEnvironment
 
 from innkeeper.client import Innkeeper
+from innkeeper.embedded import builds
 from innkeeper.embedded.options import Addresses, Options
 from innkeeper.embedded.platform import Platform
 from innkeeper.gateways.database import SupabaseDatabase
@@ -122,9 +123,16 @@ def lite(addresses: Addresses) -> SupabaseLite:
 
 
 @pytest.fixture(scope="session")
-def settings(addresses: Addresses) -> Settings:
+async def resident_helm() -> Path:
+    """The Helm that stays from one call to the next, as the platform gives its worker; built where it is not yet."""
+    return await builds.ensure_resident_helm(None, print)
+
+
+@pytest.fixture(scope="session")
+def settings(addresses: Addresses, resident_helm: Path) -> Settings:
     """A worker's settings for the platform."""
     return Settings.load(
+        helm=resident_helm,
         temporal_address=addresses.temporal_address,
         supabase_url=addresses.supabase_url,
         supabase_key=addresses.supabase_service_key,

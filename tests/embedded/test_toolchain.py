@@ -136,15 +136,20 @@ async def test_the_doctor_says_what_will_be_made_and_what_must_be_mended(
     assert all(row.ok for row in rows.values()), "all that is missing here can be had from the package index"
     assert "Python package index" in rows["node"].where
     assert "about 9 minutes" in rows["control plane"].fix
+    assert "about 3 minutes" in rows["helm that stays"].fix
 
     bare_machine("go", "echo go version go1.26.1 linux/amd64")
     rows = {row.tool: row for row in await doctor.examine()}
     assert rows["control plane"].found == "go 1.26.1"
 
     executable(cache.control_plane(), "true")
+    executable(cache.resident_helm(), "true")
+    rows = {row.tool: row for row in await doctor.examine()}
+    assert (rows["helm that stays"].found, rows["helm that stays"].fix) == ("built", "")
     missing = tmp_path / "missing"
     rows = {row.tool: row for row in await doctor.examine(Options(helm=missing, node=missing))}
     assert rows["control plane"].found == "built"
+    assert str(missing) in rows["helm that stays"].where
     assert [name for name, row in rows.items() if not row.ok] == ["helm", "node"]
     assert str(missing) in rows["helm"].fix
     rows = {row.tool: row for row in await doctor.examine(Options(control_plane=missing))}

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,21 +75,37 @@ def desk(database: Database) -> Desk:
     return Desk(database)
 
 
-@pytest.fixture(params=["memory", "helm"])
-def standing_on(request: pytest.FixtureRequest) -> Addresses | None:
+@pytest.fixture(params=["memory", "helm", "resident"])
+def kind_of_helm(request: pytest.FixtureRequest) -> str:
+    """In memory, a process for each call, or processes that stay."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def standing_on(request: pytest.FixtureRequest, kind_of_helm: str) -> Addresses | None:
     """What Helm stands on; None for memory."""
-    found: Addresses | None = request.getfixturevalue("addresses") if request.param == "helm" else None
+    found: Addresses | None = None if kind_of_helm == "memory" else request.getfixturevalue("addresses")
     return found
 
 
 @pytest.fixture
-async def stage(standing_on: Addresses | None) -> AsyncIterator[Stage]:
+def binary(request: pytest.FixtureRequest, kind_of_helm: str) -> Path | None:
+    """Which Helm, where it is not the one that is found."""
+    found: Path | None = request.getfixturevalue("resident_helm") if kind_of_helm == "resident" else None
+    return found
+
+
+@pytest.fixture
+async def stage(standing_on: Addresses | None, binary: Path | None) -> AsyncIterator[Stage]:
     """Helm's contract's stage, in memory or real."""
     if standing_on is None:
         yield InMemory()
         return
     async with await KubernetesCluster.connect(standing_on.kubeconfig, standing_on.context) as cluster:
-        yield OnKubernetes(cluster, standing_on)
+        stage = OnKubernetes(cluster, standing_on, binary)
+        yield stage
+        await stage.helm.aclose()
 
 
 @pytest.fixture

@@ -114,6 +114,15 @@ def test_values_that_do_not_fit_are_named_by_their_key_and_the_others_counted() 
     assert "(and 1 more)" in error.cause.message
 
 
+@pytest.mark.parametrize(("place", "key"), [("/web/replicas", "web.replicas"), ("", "(root)")])
+def test_values_that_a_newer_helm_finds_unfit_are_named_by_their_key_too(place: str, key: str) -> None:
+    error = told(
+        "UPGRADE FAILED: values don't meet the specifications of the schema(s) in the following chart(s):\n"
+        f"room:\n- at '{place}': got string, want integer\n"
+    )
+    assert f"'{key}' does not fit the chart's schema: got string, want integer" in error.cause.message
+
+
 def test_a_newer_helms_way_to_list_misfits_is_still_the_values_fault() -> None:
     error = told("values don't meet the specifications of the schema(s) in the following chart(s):\nroom: at '/a'")
     assert error.cause.code == "ValuesInvalid"

@@ -88,14 +88,19 @@ class InMemory:
 
 
 class OnKubernetes:
-    def __init__(self, cluster: KubernetesCluster, addresses: Addresses) -> None:
+    def __init__(self, cluster: KubernetesCluster, addresses: Addresses, binary: Path | None = None) -> None:
         self.cluster = cluster
-        self.helm = HelmCommand(kubeconfig=addresses.kubeconfig, context=addresses.context)
+        self.helm = HelmCommand(binary=binary, kubeconfig=addresses.kubeconfig, context=addresses.context)
+        self._others = residents()
+
+    def _helms(self, release: Release) -> list[int]:
+        """The processes that are at work on a release; those that stay do not show for which."""
+        return processes_of(release.namespace) or sorted(residents() - self._others)
 
     async def kill_in_hooks(self, release: Release) -> None:
         running = asyncio.create_task(self.helm.upgrade(release, limit=LIMIT))
         await in_hooks(self.cluster, release)
-        for pid in processes_of(release.namespace):
+        for pid in self._helms(release):
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(Exception, match="killed by signal 9"):
             await running
@@ -103,7 +108,7 @@ class OnKubernetes:
     async def stop_in_hooks(self, release: Release, acting_as: str) -> Stopped:
         running = asyncio.create_task(self.helm.upgrade(release, limit=ZOMBIE_LIMIT, acting_as=acting_as))
         await in_hooks(self.cluster, release)
-        pids = processes_of(release.namespace)
+        pids = self._helms(release)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         return Stopped(running, pids)
@@ -165,6 +170,21 @@ def processes_of(namespace: str) -> list[int]:
             if namespace.encode() in entry.read_bytes().split(b"\0"):
                 found.append(int(entry.parent.name))
     return found
+
+
+def residents() -> set[int]:
+    """The Helm processes of this process that stay from one call to the next."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError, ValueError):
+            if entry.read_bytes().split(b"\0")[1:2] == [b"resident"] and parent_of(entry.parent) == os.getpid():
+                found.add(int(entry.parent.name))
+    return found
+
+
+def parent_of(process: Path) -> int:
+    """Behind the name, which is in brackets and may have any."""
+    return int((process / "stat").read_text().rpartition(") ")[2].split()[1])
 
 
 async def history(cluster: Cluster, namespace: str) -> list[Revision]:
