@@ -40,6 +40,7 @@ down: $(READY) ## stop what `make up` started; its data stays
 	@$(BIN)/innkeeper down $(ARGS)
 
 test: $(READY) ## all tests, with branch coverage; ARGS='-k stop -x' selects
+	@$(BIN)/python -m innkeeper.embedded.prebuild
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python scripts/all_tests.py
 	@$(BIN)/coverage report --data-file=.coverage.operations --include='workflows/*' --fail-under=99

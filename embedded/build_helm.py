@@ -13,10 +13,7 @@ from pathlib import Path
 
 from . import builds
 from .errors import PlatformError
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+from .prebuild import tell
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +23,7 @@ def main(arguments: list[str]) -> int:
         return 2
     target = Path(arguments[0])
     try:
-        built = asyncio.run(builds.ensure_resident_helm(None, _tell))
+        built = asyncio.run(builds.ensure_resident_helm(None, tell))
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(built, target)
     except (PlatformError, OSError) as error:

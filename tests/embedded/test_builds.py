@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.embedded import build_helm, builds, cache, toolchain
+from innkeeper.embedded import build_helm, builds, cache, prebuild, toolchain
 from innkeeper.embedded.errors import BuildFailed, PlatformError
 from innkeeper.embedded.options import Options
 from innkeeper.embedded.platform import Platform
@@ -178,3 +178,20 @@ async def test_a_platform_where_no_helm_can_be_built_says_so_and_goes_on_without
         await Platform(options, progress=lines.append).start()
     assert "no network" in lines[-1]
     assert lines[-1].endswith("Until then the worker starts a Helm for each call, which takes longer.")
+
+
+def test_all_that_tests_need_is_made_before_the_first_of_them(
+    bare_machine: PutProgram, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare_machine("node", "echo v22.0.0")
+    bare_machine("npm", f"mkdir -p {builds.LITE.parent}; echo > {builds.LITE}")
+    bare_machine("go", f"{GO_VERSION}\necho no network; exit 1")
+    assert prebuild.main() == 1
+    assert "no network" in capsys.readouterr().err
+    compilers = COMPILER.replace(f"{GO_VERSION}\n", "").format(builds=tmp_path / "builds")
+    helms = HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident")
+    bare_machine("go", f'if [ -d cmd ] || [ "$1" != build ]; then\n{helms}\nelse\n{compilers}\nfi')
+    assert prebuild.main() == 0
+    assert toolchain.control_plane() is not None
+    assert cache.resident_helm().exists()
+    assert (cache.node_modules() / builds.LITE).exists()
