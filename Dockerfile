@@ -9,7 +9,7 @@ COPY requirements/build.txt requirements/image.txt requirements/
 RUN /opt/innkeeper/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt -r requirements/image.txt
 COPY . .
 RUN /opt/innkeeper/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
-RUN /opt/innkeeper/bin/python -m innkeeper.embedded.build_helm /opt/innkeeper/bin/helm
+RUN --mount=type=cache,target=/cache XDG_CACHE_HOME=/cache /opt/innkeeper/bin/python -m innkeeper.embedded.build_helm /opt/innkeeper/bin/helm
 
 FROM python:3.13.9-slim-bookworm
 # setpriv (util-linux) ties each helm to the life of its worker; it is part of the base image.

@@ -25,7 +25,10 @@ def main(arguments: list[str]) -> int:
     try:
         built = asyncio.run(builds.ensure_resident_helm(None, tell))
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(built, target)
+        # In one step: workers may be running the one of before.
+        fresh = target.with_name(f".{target.name}.new")
+        shutil.copy2(built, fresh)
+        fresh.replace(target)
     except (PlatformError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from ..gateways.helm_resident import MARK
+from ..gateways.helm_resident import ABOUT, MARK
 from . import cache, toolchain
 from .errors import BuildFailed, PartDied, ToolMissing
 from .files import made_whole, private_directory
@@ -39,6 +39,8 @@ HELM_MINUTES_ON_TWO_CORES = 3
 BUILD_GIGABYTES = 4
 LONGEST_BUILD = 3600.0
 LONGEST_INSTALL = 600.0
+LONGEST_DOWNLOAD = 120.0
+"""Of what a platform can do without, by a machine that may have no network."""
 REPORT_EVERY = 15.0
 
 _REPRODUCIBLE = ("-trimpath", "-buildvcs=false")
@@ -185,14 +187,13 @@ async def _build_resident_helm(target: Path, go: Tool, progress: Progress) -> No
             [str(go.path), "mod", "download", HELM_MODULE],
             cwd=pinned,
             env=env,
-            timeout=LONGEST_INSTALL,
+            timeout=LONGEST_DOWNLOAD,
             progress=progress,
             estimate="about 10 seconds",
         )
         await asyncio.to_thread(shutil.copytree, compiled / "modules" / f"{HELM_MODULE}@{version}", sources)
         shutil.copyfile(pinned / "helm.go", sources / "cmd" / "helm" / "helm.go")
-        about = f"{HELM_MODULE}/internal/version"
-        stamp = f"-s -w -X {about}.version={version} -X {about}.metadata={MARK.removeprefix('+')}"
+        stamp = _helms_stamp(version, (sources / "go.mod").read_text())
         await _make(
             "the Helm that stays from one call to the next",
             [str(go.path), "build", *_REPRODUCIBLE, f"-ldflags={stamp}", "-o", "../helm", "./cmd/helm"],
@@ -203,9 +204,19 @@ async def _build_resident_helm(target: Path, go: Tool, progress: Progress) -> No
             estimate=f"once, about {HELM_MINUTES_ON_TWO_CORES} minutes on 2 cores",
             kept=compiled,
         )
-        await _check_says(draft / "helm", ["version", "--short"], f"{version}{MARK}")
+        await _check_says(draft / "helm", ["version", "--template", ABOUT], f"{version} {MARK}")
         await asyncio.gather(*(asyncio.to_thread(shutil.rmtree, each) for each in (pinned, sources)))
     await asyncio.to_thread(shutil.rmtree, compiled, ignore_errors=True)
+
+
+def _helms_stamp(version: str, modules: str) -> str:
+    """What Helm's own Makefile puts into it, but for the tree: its version, and the Kubernetes that it assumes."""
+    _, _, rest = modules.partition("k8s.io/client-go v")
+    major, minor = rest.split(".")[:2]
+    said = {"internal/version.version": version, "internal/version.gitTreeState": MARK}
+    for package in ("pkg/lint/rules", "pkg/chartutil"):
+        said |= {f"{package}.k8sVersionMajor": str(int(major) + 1), f"{package}.k8sVersionMinor": minor}
+    return " ".join(["-s -w", *(f"-X {HELM_MODULE}/{name}={value}" for name, value in said.items())])
 
 
 def _go_environment(compiled: Path) -> dict[str, str]:

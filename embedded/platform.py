@@ -194,7 +194,7 @@ class Platform:
         if self.options.worker and self._helm is None:
             try:
                 self._helm = await builds.ensure_resident_helm(self.options.go, self._progress)
-            except PlatformError as error:
+            except (PlatformError, OSError) as error:
                 self._progress(f"{error}\nUntil then the worker starts a Helm for each call, which takes longer.")
 
     async def _start_worker(self) -> None:

@@ -18,6 +18,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import InnkeeperError, Pending, Permanent
@@ -28,7 +29,7 @@ from innkeeper.model.release import MARK_LABEL, described
 from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
 from .helm_pod import ACCOUNT, kubeconfig_of_pod
-from .helm_resident import MARK, Residents
+from .helm_resident import ABOUT, MARK, Residents
 from .turns import Turns
 
 OLDEST = (3, 13)
@@ -65,6 +66,15 @@ _PASSED_ON = (
     *(name for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for name in (proxy, proxy.lower())),
 )
 _POST_RENDERER = (sys.executable, "-I", "-m", "innkeeper.gateways.keep_volumes")
+
+
+class _Accepted(NamedTuple):
+    """A helm of a version that the tests run on."""
+
+    path: str
+    version: str
+    stays: bool
+    """It does one call after another."""
 
 
 def find_helm(configured: Path | None = None, *, search: str | None = None) -> Path:
@@ -125,7 +135,7 @@ class HelmCommand:
         self._grace = grace
         self._slots = Turns(slots or 2 * (os.cpu_count() or 1))
         self._whose = whose
-        self._accepted: dict[tuple[str, float], str] = {}
+        self._accepted: dict[tuple[str, float], _Accepted] = {}
         self._digests: dict[tuple[tuple[str, int, int], ...], str] = {}
 
     async def version(self) -> str:
@@ -134,39 +144,39 @@ class HelmCommand:
         Raises:
             Permanent: there is no Helm, or it is one that the tests do not run on.
         """
-        return (await self._helm())[1]
+        return (await self._helm()).version
 
     async def aclose(self) -> None:
         """End what waits for the next call."""
         await self._residents.aclose()
 
-    async def _helm(self) -> tuple[str, str]:
-        """The helm to run and its version, asked once as long as the file stays the same."""
+    async def _helm(self) -> _Accepted:
+        """The helm to run, asked once as long as the file stays the same."""
         binary = find_helm(self._binary, search=self._env.get("PATH"))
         key = (str(binary), binary.stat().st_mtime)
         if key not in self._accepted:
             self._accepted[key] = await self._ask_version(binary)
-        return str(binary), self._accepted[key]
+        return self._accepted[key]
 
-    async def _ask_version(self, binary: Path) -> str:
+    async def _ask_version(self, binary: Path) -> _Accepted:
+        ask = [str(binary), "version", "--template", ABOUT]
         try:
-            answer = await helm_child.run(
-                [str(binary), "version", "--template", "{{.Version}}"], limit=_ASK_LIMIT, stdin=b"", env=self._env
-            )
+            answer = await helm_child.run(ask, limit=_ASK_LIMIT, stdin=b"", env=self._env)
         except helm_child.LimitReached:
             raise Pending(f"{binary} did not say its version within {_ASK_LIMIT:g} s") from None
-        found = re.fullmatch(r"v(\d+)\.(\d+)\S*", answer.out.strip())
+        version, _, tree = answer.out.strip().partition(" ")
+        found = re.fullmatch(r"v(\d+)\.(\d+)\S*", version)
         if answer.code or not found:
             raise helm_missing(f"helm: {str(binary)!r} does not say its version (exit code {answer.code}).")
         numbers = int(found[1]), int(found[2])
         if numbers < OLDEST or numbers[0] > 3:
             why = "too old" if numbers < OLDEST else "refused until the tests run on it"
             raise Permanent(
-                f"helm: {str(binary)!r} is {answer.out.strip()}, which is {why}.",
+                f"helm: {str(binary)!r} is {version}, which is {why}.",
                 code="HelmVersion",
                 fix="use Helm 3.13 or a later 3.x; INNKEEPER_HELM says which helm is run",
             )
-        return answer.out.strip()
+        return _Accepted(str(binary), version, stays=tree == MARK)
 
     async def chart_digest(self, chart: ChartRef) -> str:
         """A fingerprint of the chart's content: of a directory's files, of a remote chart's address and version.
@@ -281,10 +291,10 @@ class HelmCommand:
         raise failure(ended.err, code=ended.code, release=where, chart=chart, secrets=secrets)
 
     async def _run(self, words: Sequence[str], stdin: bytes, limit: float) -> helm_child.Finished:
-        binary, version = await self._helm()
-        if version.endswith(MARK):
-            return await self._residents.run(binary, words, limit=limit, stdin=stdin)
-        return await helm_child.run([binary, *words], limit=limit, stdin=stdin, env=self._env, grace=self._grace)
+        helm = await self._helm()
+        if helm.stays:
+            return await self._residents.run(helm.path, words, limit=limit, stdin=stdin)
+        return await helm_child.run([helm.path, *words], limit=limit, stdin=stdin, env=self._env, grace=self._grace)
 
 
 def _too_slow(act: str, where: str, limit: float) -> Pending:

@@ -136,7 +136,8 @@ class Child(NamedTuple):
     async def kill(self) -> None:
         """KILL the group and reap the child."""
         # Also when the leader has gone: what it started may have stayed. The group keeps its id while anyone is in it.
-        self._signal(signal.SIGKILL)
+        if not self.transport.is_closing():
+            self._signal(signal.SIGKILL)
         # asyncio counts a child as ended only once its pipes are closed, and one who left the group may hold them.
         self.transport.close()
         await self.process.wait()

@@ -29,6 +29,7 @@ HELMS_COMPILER = f"""{GO_VERSION}
 if [ "$1" = mod ]; then
     at="$GOMODCACHE/helm.sh/helm/v3@v3.21.4/cmd/helm"; mkdir -p "$at"
     echo theirs > "$at/helm.go"; echo more > "$at/root.go"
+    echo "k8s.io/client-go v0.36.2" > "$GOMODCACHE/helm.sh/helm/v3@v3.21.4/go.mod"
     exit 0
 fi
 echo "$*" > "{{seen}}"; cp cmd/helm/helm.go "{{seen}}.go"; cp cmd/helm/root.go "{{seen}}.root"
@@ -133,23 +134,27 @@ async def test_a_tool_that_the_package_index_does_not_give_is_named(
 async def test_the_helm_that_stays_is_helms_own_sources_with_one_file_replaced(
     bare_machine: PutProgram, lines: list[str], tmp_path: Path
 ) -> None:
-    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident"))
+    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4 resident"))
     found = await asyncio.gather(*(builds.ensure_resident_helm(None, lines.append) for _ in range(2)))
     assert found == [cache.resident_helm()] * 2
     assert (tmp_path / "seen.go").read_bytes() == cache.RESIDENT_HELM_SOURCES[0].read_bytes()
     assert (tmp_path / "seen.root").read_text() == "more\n"
-    assert "internal/version.version=v3.21.4 -X" in (tmp_path / "seen").read_text()
+    stamp = (tmp_path / "seen").read_text()
+    assert "internal/version.version=v3.21.4 -X" in stamp
+    assert "chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=36" in stamp, (
+        "as Helm's Makefile"
+    )
     assert [path.name for path in cache.resident_helm().parent.iterdir()] == ["helm"]
     assert not [path for path in cache.root().iterdir() if "compiled" in path.name], "the build's own cache is gone"
     assert sum("about 3 minutes on 2 cores" in line for line in lines) == 1, "two who need it wait for one build"
 
 
-@pytest.mark.parametrize("says", ["v3.21.4", "v3.20.0+resident"])
+@pytest.mark.parametrize("says", ["v3.21.4 clean", "v3.20.0 resident"])
 async def test_a_helm_that_is_not_the_one_that_was_meant_never_counts(
     says: str, bare_machine: PutProgram, lines: list[str], tmp_path: Path
 ) -> None:
     bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says=says))
-    with pytest.raises(BuildFailed, match=r"helm was built and is not v3\.21\.4\+resident"):
+    with pytest.raises(BuildFailed, match=r"helm was built and is not v3\.21\.4 resident"):
         await builds.ensure_resident_helm(None, lines.append)
     assert not cache.resident_helm().exists()
 
@@ -162,7 +167,7 @@ def test_a_worker_elsewhere_is_given_it_by_a_command(
     assert build_helm.main([]) == 2
     assert build_helm.main([str(target)]) == 1
     assert "no network" in capsys.readouterr().err
-    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident"))
+    bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4 resident"))
     assert build_helm.main([str(target)]) == 0
     assert target.read_bytes() == cache.resident_helm().read_bytes()
     assert target.stat().st_mode & 0o111
@@ -189,7 +194,7 @@ def test_all_that_tests_need_is_made_before_the_first_of_them(
     assert prebuild.main() == 1
     assert "no network" in capsys.readouterr().err
     compilers = COMPILER.replace(f"{GO_VERSION}\n", "").format(builds=tmp_path / "builds")
-    helms = HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4+resident")
+    helms = HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4 resident")
     bare_machine("go", f'if [ -d cmd ] || [ "$1" != build ]; then\n{helms}\nelse\n{compilers}\nfi')
     assert prebuild.main() == 0
     assert toolchain.control_plane() is not None

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from fake_helm import SECRET, WISH, command, ended, fake_helm, lives, noted
+from helm_stage import residents
 
+from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.helm import HelmCommand
 from innkeeper.gateways.helm_child import LimitReached
-from innkeeper.gateways.helm_resident import Residents
+from innkeeper.gateways.helm_resident import ABOUT, Residents
+from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.model.catalog import ChartRef
 from innkeeper.model.errors import Pending, ReleaseFailed, Unreachable
 from innkeeper.model.manifests import read_yaml
+from innkeeper.model.ports import Ref, Release
 
-VERSION = "v3.21.4+resident"
+VERSION = "v3.21.4 resident"
 
 SERVES = """
 import json
@@ -163,6 +169,43 @@ async def test_one_that_died_while_it_had_nothing_to_do_is_replaced(
     assert len(calls(tmp_path)) == 2
 
 
+async def test_one_that_says_that_this_was_its_last_call_is_not_used_again(
+    serving: Serving, commands: Commands, tmp_path: Path
+) -> None:
+    helm = commands(
+        serving("print(json.dumps({'code': 0, 'out': '', 'err': '', 'last': True}), flush=True); sys.exit()")
+    )
+    for _ in range(2):
+        await helm.upgrade(WISH, limit=60)
+    assert list(calls(tmp_path).values()) == [1, 1]
+
+
+async def test_one_that_goes_without_an_answer_was_ended_by_somebody(serving: Serving, commands: Commands) -> None:
+    with pytest.raises(Unreachable, match="killed by signal 15"):
+        await commands(serving("sys.exit(0)")).upgrade(WISH, limit=60)
+
+
+async def test_what_one_said_before_is_not_told_of_a_later_call(serving: Serving, commands: Commands) -> None:
+    says = "sys.stderr.write(f'Error: word {count}'); sys.stderr.flush()\n    if count == 2: sys.exit(3)"
+    helm = commands(serving(says))
+    await helm.upgrade(WISH, limit=60)
+    with pytest.raises(ReleaseFailed, match="word 2") as failed:
+        await helm.upgrade(WISH, limit=60)
+    assert "word 1" not in failed.value.cause.message
+
+
+async def test_a_gateway_that_was_closed_keeps_nothing_of_a_call_that_went_on(
+    serving: Serving, commands: Commands, tmp_path: Path
+) -> None:
+    helm = commands(serving("note('begun', 1)\n    while not os.path.exists(f'{folder}/go'): time.sleep(0.02)"))
+    running = asyncio.create_task(helm.upgrade(WISH, limit=60))
+    await noted(tmp_path, "begun")
+    await helm.aclose()
+    (tmp_path / "go").touch()
+    await running
+    assert not any(lives(pid) for pid in calls(tmp_path))
+
+
 async def test_another_helm_in_its_place_takes_over_with_the_next_call(
     serving: Serving, commands: Commands, tmp_path: Path
 ) -> None:
@@ -216,7 +259,7 @@ async def test_the_built_one_ends_at_once_where_it_has_nothing_to_note(resident_
 
 async def test_the_built_one_is_helm_where_nobody_asks_it_to_stay(resident_helm: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        resident_helm, "version", "--template", "{{.Version}}", stdout=asyncio.subprocess.PIPE
+        resident_helm, "version", "--template", ABOUT, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await process.communicate()
     assert said.decode() == VERSION
@@ -224,3 +267,63 @@ async def test_the_built_one_is_helm_where_nobody_asks_it_to_stay(resident_helm:
     _, why = await unknown.communicate()
     assert unknown.returncode == 1
     assert 'unknown command "stay" for "helm"' in why.decode()
+
+
+GROUP = "tests.innkeeper.example"
+
+
+@pytest.fixture
+async def new_kind(addresses: Addresses) -> AsyncIterator[Callable[[], Awaitable[str]]]:
+    """Makes a kind that the API server did not know."""
+    kind = f"Thing{secrets.token_hex(3)}"
+    plural = f"{kind.lower()}s"
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    async with await KubernetesCluster.connect(addresses.kubeconfig, addresses.context) as cluster:
+
+        async def make() -> str:
+            await cluster.create(definition)
+            async with asyncio.timeout(60):
+                while await cluster.is_namespaced(f"{GROUP}/v1", kind) is None:
+                    await asyncio.sleep(0.1)
+            return kind
+
+        yield make
+        if found := await cluster.get(Ref.to(definition)):
+            await cluster.delete(Ref.to(definition), uid=found["metadata"]["uid"])
+
+
+async def test_a_kind_that_came_after_the_first_call_is_known_to_the_next(
+    resident_helm: Path, addresses: Addresses, new_kind: Callable[[], Awaitable[str]], tmp_path: Path
+) -> None:
+    helm = HelmCommand(binary=resident_helm, kubeconfig=addresses.kubeconfig, context=addresses.context, slots=1)
+    home = f"inn-{secrets.token_hex(4)}"
+    chart = tmp_path / "thing"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: thing\nversion: 0.1.0\n")
+    wanted = Release(name="acme", namespace=home, chart=ChartRef(path=str(chart)), values={}, mark="m1")
+    async with await KubernetesCluster.connect(addresses.kubeconfig, addresses.context) as cluster:
+        made = await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": home}})
+        meta = "metadata: {name: one}"
+        (chart / "templates" / "some.yaml").write_text(f"apiVersion: v1\nkind: ConfigMap\n{meta}\n")
+        await helm.upgrade(wanted, limit=60)
+        kind = await new_kind()
+        (chart / "templates" / "some.yaml").write_text(f"apiVersion: {GROUP}/v1\nkind: {kind}\n{meta}\n")
+        await helm.upgrade(wanted, limit=60)
+        assert await cluster.get(Ref(f"{GROUP}/v1", kind, "one", home)) is not None
+        await helm.rollback("acme", home, 1, limit=60)
+        assert await cluster.get(Ref(f"{GROUP}/v1", kind, "one", home)) is None
+        await helm.uninstall("acme", home, limit=60)
+        await cluster.delete(Ref.to(made), uid=made["metadata"]["uid"])
+    assert len(residents()) == 1, "all of that was done by one process"
+    await helm.aclose()
