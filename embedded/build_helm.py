@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         # In one step: workers may be running the one of before.
         fresh = target.with_name(f".{target.name}.new")
-        shutil.copy2(built, fresh)
+        shutil.copyfile(built, fresh)
+        # The cache is its owner's alone; a worker may be somebody else.
+        fresh.chmod(0o755)
         fresh.replace(target)
     except (PlatformError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -170,7 +170,7 @@ def test_a_worker_elsewhere_is_given_it_by_a_command(
     bare_machine("go", HELMS_COMPILER.format(seen=tmp_path / "seen", says="v3.21.4 resident"))
     assert build_helm.main([str(target)]) == 0
     assert target.read_bytes() == cache.resident_helm().read_bytes()
-    assert target.stat().st_mode & 0o111
+    assert target.stat().st_mode & 0o777 == 0o755
     assert capsys.readouterr().out == f"{target}\n"
 
 
