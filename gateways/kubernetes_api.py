@@ -30,6 +30,10 @@ SETTING = "INNKEEPER_KUBECONFIG"
 LONGEST_MESSAGE = 1_000
 """Characters of the API server's own words that reach an error."""
 
+CONNECTIONS = 40
+"""To the API server at once, streams included; a request waits for one within its own time. The library's hundred stay
+open after a rush and are a handshake each, while a request keeps one busy for some milliseconds only."""
+
 _CREDENTIALS_FIX = f"check the credentials in the kubeconfig that {SETTING} names, and what RBAC gives them"
 _FILES = {
     "cluster": ("certificate-authority",),
@@ -59,6 +63,7 @@ class Api:
         settings.proxy = settings.proxy or proxy_for(str(settings.host))
         # Else the session asks the environment and ~/.netrc for each request anew, each in a thread of its own.
         settings.client_session_kwargs = {"trust_env": False}
+        settings.connection_pool_maxsize = CONNECTIONS
         self._client = client.ApiClient(settings)
         self._settings = settings
         self._timeout = timeout

@@ -16,6 +16,7 @@ from proxy import Fault, Proxy
 
 from innkeeper.embedded.options import Addresses
 from innkeeper.gateways.kubernetes import KubernetesCluster
+from innkeeper.gateways.kubernetes_api import CONNECTIONS
 from innkeeper.gateways.kubernetes_watch import Pace
 from innkeeper.model.errors import AlreadyExists, Unreachable
 from innkeeper.model.health import WATCHED
@@ -62,6 +63,20 @@ async def namespace(straight: Cluster) -> AsyncIterator[str]:
     made = await straight.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     await straight.delete(Ref.to(made), uid=made["metadata"]["uid"])
+
+
+async def test_a_rush_waits_for_connections_and_opens_no_more_than_there_may_be(
+    cluster: KubernetesCluster, proxy: Proxy, namespace: str
+) -> None:
+    most = 0
+
+    async def look() -> None:
+        nonlocal most
+        await cluster.list_objects("v1", "Pod", namespace=namespace)
+        most = max(most, proxy.open)
+
+    await asyncio.gather(*(look() for _ in range(300)))
+    assert CONNECTIONS / 2 < most <= CONNECTIONS
 
 
 def idle(namespace: str) -> Manifest:
