@@ -146,7 +146,6 @@ async def _build_control_plane(target: Path, go: Tool, progress: Progress) -> No
             estimate=f"once, about {BUILD_MINUTES_ON_TWO_CORES} minutes on 2 cores, {BUILD_GIGABYTES} GB meanwhile",
             kept=compiled,
         )
-        # A compiler that was cut off may leave a file that is no program: it counts when it has run.
         await _check_says(draft / "controlplane", ["kube-apiserver", "--version"], SERVER_VERSION)
         shutil.rmtree(sources)
     await asyncio.to_thread(shutil.rmtree, compiled, ignore_errors=True)
@@ -233,7 +232,10 @@ def _go_environment(compiled: Path) -> dict[str, str]:
 
 
 async def _check_says(binary: Path, asked: Sequence[str], wanted: str) -> None:
-    """Pass only where a program that was built runs, and is of the version that it should be."""
+    """Pass only where a program that was built runs, and is of the version that it should be.
+
+    A compiler that was cut off may leave a file that is no program: it counts when it has run.
+    """
     log, name = binary.with_name("version.log"), binary.name
     try:
         await run(name, [str(binary), *asked], log=log, timeout=60)

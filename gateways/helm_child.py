@@ -123,7 +123,7 @@ class Child(NamedTuple):
         finally:
             halt.cancel()
             if not talk.done():
-                # Without an end of its own here, this task is cancelled: only where the loop itself ends.
+                # This task is cancelled only where the loop itself ends.
                 await self.kill()
                 talk.cancel()
 
