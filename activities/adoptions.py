@@ -135,7 +135,7 @@ class Adoptions:
             with contextlib.suppress(AlreadyExists):
                 await self._cluster.create(manifest)
         if not adoption.has_binding(found, work):
-            await self._fence.have(work)
+            await self._fence.have(work, await self._fence.binding(work))
         return Prepared(former_revision=revision.version)
 
     async def _patch(self, ref: Ref, patch: Manifest | None) -> None:

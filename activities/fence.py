@@ -54,11 +54,16 @@ class Fence:
         self.hard_limit = max([*limits, Deadlines().release]) + KILL_GRACE
         """Seconds that a Helm of ours lives at the most."""
 
-    async def have(self, work: Work, *, fresh: bool = False) -> Manifest:
+    async def binding(self, work: Work) -> Manifest | None:
+        """The binding as it is now; None: there is none."""
+        return await self._cluster.get(fence.binding_ref(work.namespace))
+
+    async def have(self, work: Work, found: Manifest | None, *, fresh: bool = False) -> Manifest:
         """Have the binding, whoever holds it.
 
         Args:
             work: the operation's.
+            found: the binding as it was read; None: there was none.
             fresh: the namespace was made a moment ago, so that no Helm with rights in it alone can be at work there.
 
         Raises:
@@ -67,15 +72,9 @@ class Fence:
         """
         if fresh:
             return await self._create(surroundings.release_binding(work))
-        found = await self._cluster.get(fence.binding_ref(work.namespace))
         if found is None:
             return await self._make(work)
         fence.demand_ours(found, work.instance, work.tenant)
-        wanted = surroundings.release_binding(work)["metadata"]["labels"]
-        if any((found["metadata"].get("labels") or {}).get(name) != value for name, value in wanted.items()):
-            # A patch of the labels alone: an apply of the whole could give the release back to who had it before.
-            patch = {"metadata": {"labels": wanted}}
-            found = await self._cluster.patch(fence.binding_ref(work.namespace), patch) or found
         return found
 
     async def _make(self, work: Work) -> Manifest:
@@ -104,12 +103,14 @@ class Fence:
             Pending: the API server still lets the former user in at the deadline, or does not let in the new one.
         """
         ends = time.monotonic() + patience()
-        found = await self.have(work)
+        found = await self.have(work, await self.binding(work))
         noted = fence.unfenced_until(found)
         alone = noted is None or await self._cluster.now() >= noted
         former = fence.holder_of(found)
         user = fence.successor(work.namespace, former, secrets.token_hex(4))
-        meta: Manifest = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        # The plan may be another one by now. A patch, since an apply could give the release back to who had it before.
+        labels = surroundings.release_binding(work)["metadata"]["labels"]
+        meta: Manifest = {"resourceVersion": found["metadata"]["resourceVersion"], "labels": labels}
         if alone and noted is not None:
             meta["annotations"] = {fence.UNFENCED_UNTIL: None}
         patch = {"metadata": meta, "subjects": [fence.subject(user)]}

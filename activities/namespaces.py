@@ -43,13 +43,15 @@ class Namespaces:
         """
         plan = self._catalog.plan(work.plan)
         made = await self._namespace(work, plan)
+        there: dict[Ref, Manifest] = {}
         if made:
             for manifest in surroundings.around(work, plan):
                 await self._have(manifest, None, work)
         else:
-            await self._surround(work, plan)
+            there = await self._surround(work, plan)
         # A Helm of a chart with objects outside is fenced by none, and may work in this namespace, too.
-        await self._fence.have(work, fresh=made and not plan.cluster_objects)
+        binding = there.get(fence.binding_ref(work.namespace))
+        await self._fence.have(work, binding, fresh=made and not plan.cluster_objects)
         await self._secrets.have(work, plan)
         revisions = [] if made else await read_revisions(self._cluster, work)
         return Prepared(former_revision=fallback(revisions, work.former_revision))
@@ -70,8 +72,8 @@ class Namespaces:
         await self._cluster.apply(_keeping_maker(manifest, found))
         return False
 
-    async def _surround(self, work: Work, plan: Plan) -> None:
-        """Have around the release what the plan asks for, and nothing that another plan asked for."""
+    async def _surround(self, work: Work, plan: Plan) -> dict[Ref, Manifest]:
+        """Have around the release what the plan asks for, and nothing that another plan asked for; what was there."""
         there = {Ref.to(each): each for each in await objects_of(self._cluster, work, surroundings.KINDS)}
         wanted = {Ref.to(manifest): manifest for manifest in surroundings.around(work, plan)}
         for ref, manifest in wanted.items():
@@ -81,6 +83,7 @@ class Namespaces:
         for ref, item in there.items():
             if ref not in wanted and ref.name not in kept and marks.is_ours(item, work.instance, work.tenant):
                 await self._cluster.delete(ref, uid=item["metadata"]["uid"])
+        return there
 
     async def _have(self, manifest: Manifest, found: Manifest | None, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.

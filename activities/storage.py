@@ -1,13 +1,13 @@
-"""Helm's storage as activities read it: through the cluster, in one request, or in two small ones.
+"""Helm's storage as activities read it: through the cluster, all of it in one list, or what runs in one get.
 
 A list is what an API server is slowest at: it must first be told that its cache is not behind, which takes up to a
 tenth of a second where nothing changes. A get goes to its database at once. So who only wants to know what runs gets
-the revision that was the newest when this worker last looked, and the one that would come after it.
+the revision that was the newest when this worker last looked. Helm marks it superseded before another one is deployed
+(`pkg/action/upgrade.go` and `rollback.go` of Helm 3), so as long as it is deployed none after it is. Where that mark
+was lost two are deployed: the release step mends it, and reads all of the storage before and after each act.
 """
 
 from __future__ import annotations
-
-import asyncio
 
 from ..model import release
 from ..model.messages import Work
@@ -46,13 +46,11 @@ class Storage:
         return found
 
     async def running(self, work: Work) -> Revision | None:
-        """The newest deployed revision, None where none is; two gets where the newest is the one that it was."""
+        """The newest deployed revision, None where none is; one get where it is the one that it was."""
         newest = self._newest.get((work.namespace, work.release))
-        if newest is not None:
-            # In whatever order the two are answered: a later revision is written before this one is superseded.
-            found, later = await asyncio.gather(self._revision(work, newest), self._revision(work, newest + 1))
-            if found is not None and found.state is State.DEPLOYED and later is None:
-                return found
+        found = await self._revision(work, newest) if newest is not None else None
+        if found is not None and found.state is State.DEPLOYED:
+            return found
         return release.running_revision(await self.revisions(work))
 
     async def _revision(self, work: Work, version: int) -> Revision | None:

