@@ -80,8 +80,17 @@ class Report:
             **figures,
         }
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{self.name}.json").write_text(json.dumps(told, indent=1) + "\n")
+        _file(self.name).write_text(json.dumps(told, indent=1) + "\n")
         return told
+
+
+def was_left(name: str) -> bool:
+    """Whether a run of that name has left anything."""
+    return _file(name).exists()
+
+
+def _file(name: str) -> Path:
+    return RESULTS / f"{name}.json"
 
 
 def last(name: str, made_by: str) -> dict[str, Any]:
@@ -91,7 +100,7 @@ def last(name: str, made_by: str) -> dict[str, Any]:
         SystemExit: it left nothing; says what to run.
     """
     try:
-        found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+        found: dict[str, Any] = json.loads(_file(name).read_text())
     except FileNotFoundError:
         raise SystemExit(f"There is no benchmarks/results/{name}.json. Run: {made_by}") from None
     return found

@@ -1,7 +1,7 @@
 """Whether it stays fast and fair with a thousand: each scenario by itself, on platforms of its own.
 
-Prints Markdown tables and writes all figures, with the machine and its load, to benchmarks/results/scale.json. No time
-is asserted; only a lost request ends this with 1.
+Each scenario writes its figures, with the machine and its load, to benchmarks/results/scale-NAME.json; printed are the
+tables of all that were ever played here. No time is asserted; only a lost request ends this with 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import crowd, rush, scale_tables
-from .machine import Report, last, origin, publish
+from .machine import Report, last, publish, was_left
 from .stage import opened
 
 SCENARIOS: dict[str, Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]] = {
@@ -24,16 +24,24 @@ SCENARIOS: dict[str, Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]] 
 }
 
 
-async def measure(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
-    """The figures of each scenario; what was measured is written before the next begins."""
+async def measure(chosen: argparse.Namespace) -> None:
+    """Play the scenarios; each leaves its figures before the next begins."""
     async with opened() as stage:
-        report.parts = await stage.versions()
-    figures = {}
+        parts = await stage.versions()
     for name in chosen.scenarios or SCENARIOS:
         print(f"\n{name}", flush=True)
-        figures[name] = await SCENARIOS[name](chosen)
-        report.leave(figures)
-    return figures
+        report = Report(_file(name))
+        report.parts = parts
+        report.leave({name: await SCENARIOS[name](chosen)})
+
+
+def left() -> dict[str, dict[str, Any]]:
+    """What the last run of each scenario left, by scenario; those never played are left out."""
+    return {name: last(_file(name), f"make bench-scale ARGS={name}") for name in SCENARIOS if was_left(_file(name))}
+
+
+def _file(scenario: str) -> str:
+    return f"scale-{scenario}"
 
 
 def main() -> int:
@@ -44,19 +52,16 @@ def main() -> int:
     parser.add_argument("--instances", default=1000, help="others present, and requests of the backlog (1000)", **more)
     parser.add_argument("--at-once", default=50, help="of flat: provisions at once (50)", **more)
     parser.add_argument("--rounds", default=5, help="of flat and sick, in turns (5)", **more)
-    parser.add_argument("--last", action="store_true", help="measure nothing, and show the last run's tables")
+    parser.add_argument("--last", action="store_true", help="measure nothing, and show the tables of the last runs")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args()
-    if chosen.last:
-        told = last("scale", "make bench-scale")
-    else:
-        report = Report("scale")
-        told = report.leave(asyncio.run(measure(chosen, report)))
-    lines = [origin(told), "", *scale_tables.report(told)]
+    if not chosen.last:
+        asyncio.run(measure(chosen))
+    lines = scale_tables.report(found := left())
     print("\n".join(lines))
     if chosen.publish:
         publish("scale", lines)
-    return 1 if any(run["lost"] for run in scale_tables.backlogs(told)) else 0
+    return 1 if any(run["lost"] for run in scale_tables.backlogs(found.get("backlog", {}))) else 0
 
 
 if __name__ == "__main__":

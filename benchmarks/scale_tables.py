@@ -7,6 +7,7 @@ from typing import Any
 
 from .costs import PROCESSES
 from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
+from .machine import origin
 from .sizing import held_of
 
 Figures = Mapping[str, Any]
@@ -14,12 +15,13 @@ Figures = Mapping[str, Any]
 RUNS = ("undisturbed", "worker killed")
 
 
-def report(figures: Figures) -> list[str]:
-    """All tables of the scenarios that were played."""
-    lines = ["### Targets", "", *verdicts(targets(figures))]
+def report(told: Mapping[str, Figures]) -> list[str]:
+    """All tables of the scenarios that were played, from what each left."""
+    lines = ["### Targets", "", *verdicts(targets({name: each[name] for name, each in told.items()}))]
     for name, tables in (("flat", flat), ("load", load), ("sick", sick), ("backlog", backlog)):
-        if name in figures:
-            lines += ["", *tables(figures[name])]
+        if name in told:
+            heading, *rest = tables(told[name][name])
+            lines += ["", heading, "", origin(told[name]), *rest]
     return lines
 
 

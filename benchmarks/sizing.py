@@ -1,6 +1,6 @@
 """How many workers, and how large a Temporal, so many instances need: by a model, from what the benchmarks measured.
 
-Reads benchmarks/results/fleet.json and scale.json (and reconcile.json, where there is one). The model is that of
+Reads benchmarks/results/fleet.json and scale-load.json (and reconcile.json, where there is one). The model is that of
 docs/performance.md: rates × costs, with a factor for the busiest hour and room to spare.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .arms import PHASES
 from .figures import middle, table
-from .machine import RESULTS, last, origin, publish
+from .machine import last, origin, publish, was_left
 
 DAY = 86_400.0
 DAILY = {"provision": 0.02, "upgrade": 0.1, "stop": 1.0, "start": 1.0, "restart": 0.1, "uninstall": 0.02}
@@ -225,13 +225,11 @@ def main() -> int:
     parser.add_argument("--retention", type=float, default=30.0, help="days for which histories are kept (30)")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args()
-    fleet, scale = last("fleet", "make bench"), last("scale", "make bench-scale")
-    if "load" not in scale:
-        raise SystemExit("benchmarks/results/scale.json lacks the scenario load. Run: make bench-scale ARGS=load")
-    looked = (RESULTS / "reconcile.json").exists()
+    fleet, load = last("fleet", "make bench"), last("scale-load", "make bench-scale ARGS=load")["load"]
+    looked = was_left("reconcile")
     look = look_of(last("reconcile", "make bench-reconcile")) if looked else 0.0
     assumed = Assumed(_daily(chosen.daily), chosen.peak, chosen.busy, chosen.cores, chosen.retention, look)
-    lines = [origin(fleet), "", *tables(chosen.instances, costs_of(fleet["records"]), held_of(scale["load"]), assumed)]
+    lines = [origin(fleet), "", *tables(chosen.instances, costs_of(fleet["records"]), held_of(load), assumed)]
     print("\n".join(lines))
     if chosen.publish:
         publish("sizing", lines)

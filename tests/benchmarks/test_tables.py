@@ -108,8 +108,16 @@ def sick() -> dict[str, Any]:
     return {"size": 150, "healthy": 120, "rounds": played}
 
 
-def test_every_scenario_has_its_table() -> None:
-    shown = scale_tables.report({"flat": flat(), "load": load(), "sick": sick(), "backlog": backlog()})
+def left(**scenarios: Any) -> dict[str, Any]:
+    """What each scenario's run left."""
+    where = {"cores": 2, "processor": "P", "memory GiB": 8.0, "system": "Linux", "kernel": "6"}
+    of = {"at": "2026-01-02T03:04:05+00:00", "machine": where, "versions": {"innkeeper": "1"}}
+    return {name: {**of, "load before and after": [0.1, 2.0], name: each} for name, each in scenarios.items()}
+
+
+def test_every_scenario_has_its_table_and_says_when_it_was_played() -> None:
+    shown = scale_tables.report(left(flat=flat(), load=load(), sick=sick(), backlog=backlog()))
+    assert len([line for line in shown if line.startswith("2026-01-02 03:04 UTC, 2 cores (P)")]) == 4
     assert [line for line in shown if line.startswith("### ")] == [
         "### Targets",
         "### A provision with 1000 others present",
@@ -121,7 +129,7 @@ def test_every_scenario_has_its_table() -> None:
 
 @pytest.mark.parametrize("played", [{"flat": flat()}, {"load": load()}, {"sick": sick()}, {"backlog": backlog()}])
 def test_a_scenario_may_be_played_alone(played: dict[str, Any]) -> None:
-    assert len(scale_tables.report(played)) > 8
+    assert len(scale_tables.report(left(**played))) > 8
 
 
 def test_the_healthy_among_sick_ones_are_compared_with_both() -> None:
