@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from types import TracebackType
 from typing import Any
 
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -22,12 +23,13 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from .activities import helm_steps
 from .activities.adoptions import Adoptions
 from .activities.charts import Charts
 from .activities.checks import Checks
 from .activities.expiry import Expiry
 from .activities.fence import Fence
-from .activities.frame import Frame, tenant_served
+from .activities.frame import Frame
 from .activities.metering import Metering
 from .activities.namespaces import Namespaces
 from .activities.reconciling import Reconciling
@@ -68,8 +70,8 @@ STICKY = timedelta(seconds=2)
 """How long a workflow's task waits for the worker that remembers the workflow, before any other gets it."""
 
 POLLS = 2
-"""Polls for steps at once. When a worker's machine is lost, Temporal goes on giving steps to its polls for a minute:
-each is one step that nobody does until its heartbeats are missed."""
+"""Polls for steps at once, in each queue. When a worker's machine is lost, Temporal goes on giving steps to its polls
+for a minute: each is one step that nobody does until its heartbeats are missed."""
 
 PURE = ("pydantic", "pydantic_core", "annotated_types", "yaml", "innkeeper.model", "innkeeper.activities")
 """What passes through every sandbox is pure, or is only referred to by workflows and never called in them."""
@@ -137,34 +139,88 @@ def activities(
     ]
 
 
+class Workers:
+    """One process's workers, which live and die together: of the operations, and of the steps that run Helm."""
+
+    def __init__(self, *workers: Worker) -> None:
+        self._workers = workers
+        self._working = AsyncExitStack()
+
+    async def run(self) -> None:
+        """Work until `shutdown`, or until one of them cannot go on, which ends the others and is raised."""
+        running = [asyncio.create_task(worker.run()) for worker in self._workers]
+        try:
+            await asyncio.gather(*running)
+        finally:
+            await self.shutdown()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def shutdown(self) -> None:
+        """Finish what is quick, and leave the rest to others."""
+        await asyncio.gather(*(worker.shutdown() for worker in self._workers))
+
+    async def __aenter__(self) -> Workers:
+        async with AsyncExitStack() as entering:
+            for worker in self._workers:
+                await entering.enter_async_context(worker)
+            self._working = entering.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, failure: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # At once: one after the other they would take longer than whoever asked for the stop waits.
+            await self.shutdown()
+        finally:
+            # A worker that could not go on cancelled what it was entered by, and raises why in its place.
+            await self._working.__aexit__(kind, failure, trace)
+
+
 def compose(
     client: Client,
     steps: Sequence[Callable[..., Any]],
     *,
     task_queue: str,
     concurrent_activities: int = 300,
+    helms: int = 100,
     max_cached_workflows: int = 1000,
     workflow_runner: WorkflowRunner = PROVEN,
-) -> Worker:
-    """A worker of all operations over these activities; it runs while it is entered."""
-    return Worker(
+    workflows: Sequence[type] = (*WORKFLOWS.values(), *SERVICES),
+) -> Workers:
+    """A worker of all operations over these activities; it runs while it is entered.
+
+    Of the steps, so many as `concurrent_activities` run at once, and of those that run Helm as many as have use for
+    `helms` processes of it.
+    """
+    alike: dict[str, Any] = {
+        "interceptors": [Frame()],
+        "workflow_runner": workflow_runner,
+        "max_heartbeat_throttle_interval": timedelta(seconds=1),
+        "activity_task_poller_behavior": PollerBehaviorSimpleMaximum(POLLS),
+        "graceful_shutdown_timeout": PATIENT_SHUTDOWN,
+    }
+    whole = Worker(
         client,
         task_queue=task_queue,
-        workflows=[*WORKFLOWS.values(), *SERVICES],
+        workflows=workflows,
         activities=list(steps),
-        interceptors=[Frame()],
-        workflow_runner=workflow_runner,
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=concurrent_activities,
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=STICKY,
-        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(POLLS),
-        graceful_shutdown_timeout=PATIENT_SHUTDOWN,
+        **alike,
+    )
+    limited = [step for step in steps if helm_steps.is_helm_step(step)]
+    if not limited:
+        return Workers(whole)
+    queue, at_once = helm_steps.queue_of(task_queue), helms * helm_steps.STEPS_A_HELM
+    return Workers(
+        whole, Worker(client, task_queue=queue, activities=limited, max_concurrent_activities=at_once, **alike)
     )
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Worker]:
+async def running(settings: Settings) -> AsyncIterator[Workers]:
     """A worker with all parts reached, checked and running; on leaving, everything is closed.
 
     Raises:
@@ -189,7 +245,6 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
             kubeconfig=settings.kubeconfig,
             context=cluster.context,
             slots=settings.helm_slots,
-            whose=tenant_served,
         )
         stack.push_async_callback(helm.aclose)
         await helm.version()
@@ -214,9 +269,8 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
         findings = database.sharing(SupabaseFindings)
         reconciling = Reconciling(database, findings, freezes, KubernetesFleet(cluster), desk, helm, catalog)
         steps.append(reconciling.reconcile)
-        worker = compose(
-            client, steps, task_queue=settings.task_queue, concurrent_activities=settings.concurrent_activities
-        )
+        queue, at_once = settings.task_queue, settings.concurrent_activities
+        worker = compose(client, steps, task_queue=queue, concurrent_activities=at_once, helms=helm.slots)
         async with worker:
             yield worker
 

@@ -19,9 +19,13 @@ MOST_NAMED = 10
 EVERY = 0.5
 """Seconds between two looks: what is not gone at the first is held by something that takes its time."""
 
+IN_PLACE = 2.0
+"""Seconds of looks by the attempt that deleted. The place that a step which runs Helm has is wanted by others, and what
+holds an object may do so for hours: it is given back, and later attempts take one look each."""
+
 
 async def see_gone(cluster: Cluster, work: Work, hold: Hold, deleted: Sequence[Ref] | None = None) -> None:
-    """Wait until no object of the release is being deleted any more. A purge waits for the whole namespace instead.
+    """See that no object of the release is being deleted any more. A purge waits for the whole namespace instead.
 
     Args:
         cluster: where to look.
@@ -31,7 +35,7 @@ async def see_gone(cluster: Cluster, work: Work, hold: Hold, deleted: Sequence[R
             and what that one noted of other places.
 
     Raises:
-        Pending: something holds them at the deadline; named object by object.
+        Pending: something still holds them; named object by object.
     """
     if work.purges:
         return
@@ -47,7 +51,10 @@ async def see_gone(cluster: Cluster, work: Work, hold: Hold, deleted: Sequence[R
             waiting_for(f"deleted objects to go: {', '.join(sorted(held)[:MOST_NAMED])}")
         return not held
 
-    if not await until(gone, at_most=hold.patience, every=EVERY):
+    if await gone():
+        return
+    longest = 0.0 if deleted is None else min(IN_PLACE, hold.patience)
+    if not await until(gone, at_most=longest, every=EVERY):
         raise Pending(
             f"objects of release {work.release} are still being deleted: {', '.join(sorted(held)[:MOST_NAMED])}",
             code="ObjectsHeld",

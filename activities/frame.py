@@ -85,11 +85,6 @@ class _Framed(ActivityInboundInterceptor):
             raise _unforeseen(error) from None
 
 
-def tenant_served() -> str:
-    """Whose turn the running activity is: the tenant that its workflow names; empty where there is none."""
-    return (activity.info().priority.fairness_key or "") if activity.in_activity() else ""
-
-
 def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta | None = None) -> ApplicationError:
     """The error as Temporal carries it: its class's name as the type, its cause as the only detail.
 

@@ -1,7 +1,7 @@
 """What a running operation waits for just now: Temporal itself tells it of each activity under way, without a worker.
 
 An activity that waits says for what with its heartbeats (`activities.telling`); one that failed and is to be
-tried again has its last failure.
+tried again has its last failure; one that nobody has taken yet waits for a worker.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ async def waiting_for(client: Client, workflow: WorkflowHandle[Any, Any]) -> str
 
 async def _of(client: Client, pending: PendingActivityInfo) -> str:
     converter = client.data_converter
-    backs_off = pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
-    if pending.HasField("last_failure") and (backs_off or not pending.HasField("heartbeat_details")):
+    is_taken = pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    if pending.HasField("last_failure") and not (is_taken and pending.HasField("heartbeat_details")):
         failure = await converter.decode_failure(pending.last_failure)
         # An application's failure puts its type before what it says.
         return f"another attempt, after {pending.attempt}: {getattr(failure, 'message', failure)}"
+    if not is_taken:
+        return f"a worker that has room for step {pending.activity_type.name}"
     if not pending.HasField("heartbeat_details"):
         return ""
     (told,) = await converter.decode(pending.heartbeat_details.payloads, [str]) or [""]

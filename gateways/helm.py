@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,6 @@ from . import helm_child
 from .helm_errors import failure, helm_missing, leaves
 from .helm_pod import ACCOUNT, kubeconfig_of_pod
 from .helm_resident import ABOUT, MARK, Residents
-from .turns import Turns
 
 OLDEST = (3, 13)
 """The first Helm whose releases can carry labels."""
@@ -102,7 +101,6 @@ class HelmCommand:
         kubeconfig: the file to use; None: the service account of the pod that this runs in.
         context: its context; None: the file's own.
         slots: Helm processes at once; None: two a core.
-        whose: who a call is made for, among whom those slots go round.
         environment: where PATH and what else a child may see are taken from; None: this process's.
         variables: names of further variables a child gets, for a kubeconfig whose credentials come from a command.
         grace: seconds that a child which has to stop gets before it is killed.
@@ -116,7 +114,6 @@ class HelmCommand:
         kubeconfig: Path | None,
         context: str | None = None,
         slots: int | None = None,
-        whose: Callable[[], str] = str,
         environment: Mapping[str, str] | None = None,
         variables: Sequence[str] = (),
         grace: float = helm_child.TERM_GRACE,
@@ -133,8 +130,9 @@ class HelmCommand:
         self._where = [*(["--kubeconfig", str(kubeconfig)] if kubeconfig else [])]
         self._where += ["--kube-context", context] if context else []
         self._grace = grace
-        self._slots = Turns(slots or 2 * (os.cpu_count() or 1))
-        self._whose = whose
+        self.slots = slots or 2 * (os.cpu_count() or 1)
+        """Helm processes at once."""
+        self._free = asyncio.Semaphore(self.slots)
         self._accepted: dict[tuple[str, float], _Accepted] = {}
         self._digests: dict[tuple[tuple[str, int, int], ...], str] = {}
 
@@ -277,7 +275,7 @@ class HelmCommand:
         withheld: Sequence[str] = (),
     ) -> str:
         where = f"{namespace}/{name}"
-        async with self._slots.of(self._whose()):
+        async with self._free:
             user = ["--kube-as-user", acting_as] if acting_as else []
             words = [*command, "--namespace", namespace, *self._where, *user]
             try:

@@ -11,6 +11,7 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
+    from ..activities import helm_steps
     from ..activities.polling import FIRST_PAUSE, LONGEST_PAUSE
     from ..model.errors import LATER
     from ..model.messages import Work
@@ -58,6 +59,7 @@ async def attempt(name: str, act: Activity[T], work: Work, *, within: float, las
     running = workflow.start_activity_method(
         act,
         work,
+        task_queue=_queue_of(act),
         start_to_close_timeout=span + GRACE,
         schedule_to_close_timeout=span * lasts + GRACE * 2,
         heartbeat_timeout=HEARTBEAT,
@@ -74,6 +76,7 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
     return await workflow.execute_activity_method(
         act,
         work,
+        task_queue=_queue_of(act),
         start_to_close_timeout=timedelta(seconds=within) + GRACE,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=UNDO_RETRY,
@@ -81,6 +84,11 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
         summary=f"undo {name} of {work.instance}",
         priority=_turn_of(work),
     )
+
+
+def _queue_of(act: Callable[..., Any]) -> str | None:
+    """Where a step waits for a worker; None: where its workflow does."""
+    return helm_steps.queue_of(workflow.info().task_queue) if helm_steps.is_helm_step(act) else None
 
 
 def _turn_of(work: Work) -> Priority:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.common import Priority
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from innkeeper.activities.frame import Frame, tenant_served
+from innkeeper.activities.frame import Frame
 from innkeeper.activities.polling import patience
 from innkeeper.model.errors import Pending, Unreachable
 
@@ -220,11 +219,3 @@ async def test_a_parts_wish_to_be_left_alone_is_kept_for_a_minute_at_the_most(
         await framed(act)
     assert told.value.next_retry_delay == (timedelta(seconds=kept) if kept else None)
     assert (told.value.type, told.value.non_retryable) == ("Unreachable", False)
-
-
-@pytest.mark.parametrize(("key", "served"), [("t-1", "t-1"), (None, "")])
-async def test_a_step_is_the_turn_of_the_tenant_that_temporal_names(key: str | None, served: str) -> None:
-    environment = ActivityEnvironment()
-    environment.info = dataclasses.replace(environment.info, priority=Priority(fairness_key=key))
-    assert environment.run(tenant_served) == served
-    assert tenant_served() == "", "outside of activities it is nobody's"

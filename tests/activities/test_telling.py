@@ -1,4 +1,4 @@
-"""What a step waits for goes out with its heartbeats, and at once after a while, and not where nobody beats."""
+"""What a step waits for goes out with its heartbeats, and not where nobody beats."""
 
 from __future__ import annotations
 
@@ -36,18 +36,20 @@ async def beats(
     return told
 
 
-async def test_what_is_waited_for_is_told_with_every_beat_and_a_change_at_once() -> None:
-    async def act() -> None:
-        waiting_for("a node")
-        waiting_for("a node")
-        await asyncio.sleep(5)
-        waiting_for("a volume")
-        waiting_for("a volume")
+async def saying() -> None:
+    """Wait for three things, a second each."""
+    for what in ("a node", "a volume", "a pod"):
+        waiting_for(what)
+        await asyncio.sleep(1)
 
-    told = await beats(act)
-    assert told[-1] == ("a volume",)
-    assert told.count(("a volume",)) == 1
-    assert set(told[:-1]) == {("a node",)}
+
+async def test_what_is_waited_for_now_is_told_with_the_next_beat() -> None:
+    told = await beats(saying, heartbeat=1.5)
+    assert told[-1] == ("a pod",)
+
+
+async def test_no_beat_is_sent_for_new_words() -> None:
+    assert await beats(saying, heartbeat=60) == []
 
 
 async def test_an_attempt_that_waits_for_nothing_beats_without_words() -> None:

@@ -18,7 +18,7 @@ from proxy import Proxy
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import UnsandboxedWorkflowRunner
 
 from innkeeper.client.desk import TemporalDesk
 from innkeeper.gateways.memory_cluster import MemoryCluster
@@ -30,7 +30,7 @@ from innkeeper.model import catalog
 from innkeeper.model.fence import widest_role
 from innkeeper.model.names import namespace_of, release_of
 from innkeeper.model.ports import Manifest, Ref
-from innkeeper.worker import activities, compose
+from innkeeper.worker import Workers, activities, compose
 
 from .effects import Play
 from .played import Cast, PlayedCluster, PlayedDatabase, PlayedHelm, label_of
@@ -134,7 +134,7 @@ class MemoryStage:
         """Wait until nothing is left of those who were killed."""
         await asyncio.gather(*self._funerals)
 
-    def _composed(self, client: Client, queue: str, plays: Sequence[Play]) -> Worker:
+    def _composed(self, client: Client, queue: str, plays: Sequence[Play]) -> Workers:
         steps = self._steps(Cast(plays), client, queue)
         # Whether workflows are deterministic is others' to see: the sandbox is a third of the processor's time here.
         return compose(client, steps, task_queue=queue, workflow_runner=UnsandboxedWorkflowRunner())
@@ -155,7 +155,7 @@ class MemoryStage:
         )
 
 
-async def _buried(worker: Worker, running: asyncio.Task[None], proxy: Proxy) -> None:
+async def _buried(worker: Workers, running: asyncio.Task[None], proxy: Proxy) -> None:
     with contextlib.suppress(asyncio.CancelledError, TimeoutError, RuntimeError):
         async with asyncio.timeout(60):
             await worker.shutdown()

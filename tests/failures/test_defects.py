@@ -7,28 +7,20 @@ import asyncio
 from careless import Clumsy, Forgetful
 from following import failed
 from in_memory import World
-from temporalio.worker import Worker
 
-from innkeeper.activities.frame import Frame
 from innkeeper.model.errors import ReleaseFailed, Unreachable
 from innkeeper.model.instance import Kind, Status
 from innkeeper.model.messages import TASK_QUEUE, Outcome
-from innkeeper.worker import STRICT
+from innkeeper.worker import STRICT, Workers, compose
 from innkeeper.workflows.registry import SERVICES, WORKFLOWS
 
 from ..workflows.agreement import agree
 
 
-def worker_with(world: World, provision: type) -> Worker:
+def worker_with(world: World, provision: type) -> Workers:
     """A worker whose provision is another."""
-    return Worker(
-        world.client,
-        task_queue=TASK_QUEUE,
-        workflows=[*({**WORKFLOWS, Kind.PROVISION: provision}.values()), *SERVICES],
-        activities=world.steps(),
-        interceptors=[Frame()],
-        workflow_runner=STRICT,
-    )
+    workflows = [*({**WORKFLOWS, Kind.PROVISION: provision}.values()), *SERVICES]
+    return compose(world.client, world.steps(), task_queue=TASK_QUEUE, workflow_runner=STRICT, workflows=workflows)
 
 
 async def reported(world: World, name: str) -> None:

@@ -285,17 +285,3 @@ async def test_a_packaged_chart_has_a_digest_and_a_missing_one_is_bad_input(tmp_
     with pytest.raises(Permanent, match="cannot be loaded") as missing:
         await command(None).chart_digest(ChartRef(path=str(tmp_path / "nothing")))
     assert missing.value.cause.code == "ChartMissing"
-
-
-async def test_helms_places_go_round_between_those_whom_the_calls_are_made_for(fake: Fake, tmp_path: Path) -> None:
-    def whose() -> str:
-        task = asyncio.current_task()
-        assert task is not None
-        return task.get_name()
-
-    act = "with open(f'{folder}/order', 'a') as file: file.write(sys.argv[2] + ' ')\ntime.sleep(0.05)"
-    helm = command(fake(act), slots=1, whose=whose)
-    wanted = ("a1", "a2", "a3", "b1")
-    acts = [asyncio.create_task(helm.uninstall(name, "inn-x", limit=60), name=name[0]) for name in wanted]
-    await asyncio.gather(*acts)
-    assert (tmp_path / "order").read_text().split() == ["a1", "a2", "b1", "a3"]

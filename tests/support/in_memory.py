@@ -21,7 +21,6 @@ from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 from innkeeper.activities.reconciling import Reconciling
 from innkeeper.client import Innkeeper, OperationHandle
@@ -39,7 +38,7 @@ from innkeeper.model.instance import Instance, Status
 from innkeeper.model.messages import SEARCH_ATTRIBUTES, TASK_QUEUE, OperationResult
 from innkeeper.model.ports import Helm, Manifest, Ref
 from innkeeper.model.release import Revision, revisions_of, storage_labels
-from innkeeper.worker import STRICT, activities, compose, settle_in
+from innkeeper.worker import STRICT, Workers, activities, compose, settle_in
 
 FLAGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
@@ -227,7 +226,7 @@ class World:
         reconciling = Reconciling(self.database, self.findings, self.freezes, fleet, desk, helm or self.helm, plans)
         return [*steps, reconciling.reconcile]
 
-    def worker(self, helm: Helm | None = None, *, charts: str = "") -> Worker:
+    def worker(self, helm: Helm | None = None, *, charts: str = "") -> Workers:
         """A worker over this world; it works while it is entered."""
         steps = self.steps(helm, charts=charts)
         return compose(

@@ -6,9 +6,12 @@ import asyncio
 
 from in_memory import send_to
 
+from innkeeper.activities.helm_steps import is_helm_step
 from innkeeper.client import OperationHandle
 from innkeeper.model.errors import Unreachable
+from innkeeper.model.messages import TASK_QUEUE, Outcome
 from innkeeper.model.ports import Ref
+from innkeeper.worker import STRICT, compose
 
 from .conftest import World
 
@@ -64,3 +67,15 @@ async def test_a_step_that_failed_says_why_while_it_waits_for_its_next_attempt(w
         said = await told(stopping, "the API server is away")
         assert said.startswith("another attempt, after ")
         await stopping.cancel()
+
+
+async def test_a_step_that_runs_helm_waits_in_a_queue_of_its_own_and_says_so(idle_world: World) -> None:
+    world = idle_world
+    others = [step for step in world.steps() if not is_helm_step(step)]
+    async with compose(world.client, others, task_queue=TASK_QUEUE, workflow_runner=STRICT):
+        handle = await world.innkeeper.provision("queued", tenant="t1", plan="starter")
+        with world.environment.with_time_skipping_disabled():
+            await told(handle, "a worker that has room for step release")
+        assert await world.storage("queued") == []
+    async with world.worker():
+        assert (await handle.result()).outcome is Outcome.DONE
