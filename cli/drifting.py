@@ -58,6 +58,10 @@ async def _report(session: Session, name: str | None, *, now: bool) -> DriftRepo
             items = [*items, *page.items]
     async with session.freezes() as freezing:
         freezes = await freezing.freezes()
+    if instance is not None:
+        async with session.rows() as rows:
+            row = await rows.instance(instance)
+        freezes = [each for each in freezes if each.holds(instance=instance, plan=row.plan if row else None)]
     return DriftReport(items=explaining.worst_first(items), freezes=freezes, reconciled=looked)
 
 

@@ -50,7 +50,10 @@ async def test_drift_is_shown_with_the_difference_and_explained_with_what_to_do(
     innkeeper: Innkeeper, cluster: KubernetesCluster, platform_env: dict[str, str]
 ) -> None:
     await (await innkeeper.provision("wry", tenant="t1", plan="starter", asked_by="ann")).result()
+    assert (await ran("freeze", "--plan", "created", env=platform_env)).code == 0
     nothing = await ran("drift", "wry", env=platform_env)
+    assert "plan created is frozen" in (await ran("drift", env=platform_env)).out
+    assert (await ran("unfreeze", "--plan", "created", env=platform_env)).code == 0
     assert (nothing.code, nothing.out) == (
         0,
         "no drift of wry is known; look now: innkeeper drift wry --now\n",
