@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import timedelta
 from typing import get_args
@@ -14,9 +15,10 @@ from ..model.instance import Kind
 from ..model.messages import PREVIEW_WORKFLOW, TASK_TIMEOUT, Request
 from ..model.preview import Adoption
 from . import connection
-from .delivery import OnConflict, Place, deliver
+from .delivery import STARTS_AT_ONCE, OnConflict, Place, deliver
 from .drift import DriftReader
 from .handle import OperationHandle
+from .rows import RowsSource
 
 ANSWERS_WITHIN = timedelta(seconds=60)
 """How long a preview waits for a worker."""
@@ -24,6 +26,10 @@ ANSWERS_WITHIN = timedelta(seconds=60)
 
 class Adopter(DriftReader):
     """Hands in requests, and has adoptions previewed."""
+
+    def __init__(self, rows: RowsSource, client: Client, task_queue: str) -> None:
+        super().__init__(rows, client, task_queue)
+        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
 
     async def adopt(
         self,
@@ -89,7 +95,8 @@ class Adopter(DriftReader):
             offered = ", ".join(get_args(OnConflict))
             raise BadInput("on_conflict", on_conflict, "is no way to meet another operation", fix=f"use: {offered}")
         with connection.temporal_errors(self._client):
-            return self._handle(await deliver(self._client, request, self._task_queue, on_conflict))
+            place = await deliver(self._client, request, self._task_queue, on_conflict, starts=self._starts)
+            return self._handle(place)
 
     def _handle(self, place: Place) -> OperationHandle:
         return OperationHandle(self._client, place.instance, place.run_id, turn=place.turn)

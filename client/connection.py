@@ -154,6 +154,11 @@ def translated(error: RPCError, client: Client) -> InnkeeperError:
     return _silent(address, text or error.status.name)
 
 
+def silent(client: Client, why: str) -> Unreachable:
+    """That Temporal does not answer, and how that shows."""
+    return _silent(client.service_client.config.target_host, why)
+
+
 def _silent(address: str, why: str) -> Unreachable:
     return Unreachable(
         f"Temporal at {address} does not answer: {why}",

@@ -7,6 +7,8 @@ the run in the way is the caller's own, asked twice, and else whether the reques
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 
 from temporalio.client import Client
@@ -18,7 +20,7 @@ from ..model.errors import BadInput, Busy
 from ..model.messages import TASK_TIMEOUT, OperationResult, Request
 from ..model.names import workflow_id_of
 from . import runs, waiting
-from .connection import ANSWER_WITHIN, is_unknown
+from .connection import ANSWER_WITHIN, is_unknown, silent
 from .updates import Over
 from .waiting import Turn
 
@@ -28,6 +30,13 @@ OnConflict = Literal["reject", "wait", "replace"]
 `reject` answers who runs; `wait` takes the one place behind it; `replace` takes that place from whoever has it, and
 makes the running operation take back what it made.
 """
+
+STARTS_AT_ONCE = 50
+"""Of one client. Temporal takes a thousand one after the other however they come: each has its time to be answered from
+when it is sent, and not from when it was asked for."""
+
+SENT_WITHIN = 60.0
+"""Seconds after which a request that could not be sent, since those before it are not answered, says so."""
 
 ATTEMPTS = 6
 """Starts tried while operations end just as they are looked at: 0.6 s in all."""
@@ -43,18 +52,32 @@ class Place(NamedTuple):
     turn: Turn | None = None
 
 
-async def deliver(client: Client, request: Request, task_queue: str, on_conflict: OnConflict = "reject") -> Place:
+async def deliver(
+    client: Client,
+    request: Request,
+    task_queue: str,
+    on_conflict: OnConflict = "reject",
+    *,
+    starts: asyncio.Semaphore | None = None,
+    sent_within: float = SENT_WITHIN,
+) -> Place:
     """Start the operation, or find where this request id has come to before, or let it wait.
+
+    Args:
+        starts: the places for starts that are under way at once; None: there is no limit.
+        sent_within: seconds after which a request that has no such place yet gives up.
 
     Raises:
         BadInput: the request id was used with other arguments.
         Busy: another operation runs on the instance; where the request was to wait, another one waits already.
-        Unreachable: the request was to wait, and no worker answered for the operation that runs.
+        Unreachable: the request was to wait, and no worker answered for the operation that runs; or it could not be
+            sent for all those before it.
         temporalio.service.RPCError: Temporal did not answer, or refused the call itself.
     """
     for attempt in range(ATTEMPTS):
         try:
-            return Place(request.instance, await _start(client, request, task_queue))
+            async with _place(client, starts, sent_within):
+                return Place(request.instance, await _start(client, request, task_queue))
         except WorkflowAlreadyStartedError as met:
             place = await _meet(client, request, met.run_id or "", on_conflict)
         if place is not None:
@@ -90,6 +113,22 @@ async def find(client: Client, request_id: str, instance: str | None = None) -> 
         return Place(found.instance, found.run_id)
     turn = turn or await waiting.handed_over(client, request_id, ended=True)
     return None if turn is None else Place(turn.request.instance, None, turn)
+
+
+@contextlib.asynccontextmanager
+async def _place(client: Client, starts: asyncio.Semaphore | None, within: float) -> AsyncIterator[None]:
+    if starts is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(within):
+            await starts.acquire()
+    except TimeoutError:
+        raise silent(client, f"{STARTS_AT_ONCE} requests before this one have kept it for {within:g} s") from None
+    try:
+        yield
+    finally:
+        starts.release()
 
 
 async def _start(client: Client, request: Request, task_queue: str) -> str:

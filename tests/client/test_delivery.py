@@ -15,11 +15,12 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWor
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.worker import Worker
 
-from innkeeper.client import BadInput, Busy, Innkeeper, OperationHandle, Outcome, Refused
-from innkeeper.client.delivery import summary
+from innkeeper.client import BadInput, Busy, Innkeeper, OperationHandle, Outcome, Refused, Unreachable
+from innkeeper.client.delivery import STARTS_AT_ONCE, deliver, summary
 from innkeeper.model.instance import Kind
-from innkeeper.model.messages import Request
+from innkeeper.model.messages import TASK_QUEUE, Request
 
 
 async def go(client: Client, handle: OperationHandle) -> None:
@@ -100,6 +101,49 @@ class Overtaken(Interceptor):
 async def overtaken(address: str, run_ids: Iterator[str]) -> Innkeeper:
     client = await Client.connect(address, data_converter=pydantic_data_converter, interceptors=[Overtaken(run_ids)])
     return Innkeeper(client)
+
+
+class Slowed(Interceptor):
+    """Starts take a moment, and are counted while they do."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.most = 0
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        slowed = self
+
+        class Slow(OutboundInterceptor):
+            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+                slowed.under_way += 1
+                slowed.most = max(slowed.most, slowed.under_way)
+                try:
+                    await asyncio.sleep(0.05)
+                    return await super().start_workflow(input)
+                finally:
+                    slowed.under_way -= 1
+
+        return Slow(next)
+
+
+async def test_of_many_requests_at_once_few_are_under_way_and_all_are_accepted(
+    scripted_worker: Worker, address: str
+) -> None:
+    slowed = Slowed()
+    client = await Client.connect(address, data_converter=pydantic_data_converter, interceptors=[slowed])
+    innkeeper = Innkeeper(client)
+    names = [f"rush-{number}" for number in range(2 * STARTS_AT_ONCE + 1)]
+    handles = await asyncio.gather(*(innkeeper.stop(name) for name in names))
+    assert [handle.instance for handle in handles] == names
+    assert slowed.most == STARTS_AT_ONCE
+    await asyncio.gather(*(handle.result() for handle in handles))
+
+
+async def test_a_request_that_cannot_be_sent_for_those_before_it_says_so(client: Client) -> None:
+    none_left = asyncio.Semaphore(0)
+    request = Request.of(Kind.STOP, "unsent", request_id="unsent")
+    with pytest.raises(Unreachable, match=r"does not answer: 50 requests before this one have kept it for 0\.1 s"):
+        await deliver(client, request, TASK_QUEUE, starts=none_left, sent_within=0.1)
 
 
 async def test_a_start_that_met_runs_which_ended_since_is_tried_again(innkeeper: Innkeeper, address: str) -> None:
