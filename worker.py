@@ -204,6 +204,7 @@ def compose(
         client,
         task_queue=task_queue,
         workflows=workflows,
+        # Those that run Helm, too: a worker of a version before their queue asks for them in this one.
         activities=list(steps),
         max_cached_workflows=max_cached_workflows,
         max_concurrent_activities=concurrent_activities,

@@ -42,6 +42,7 @@ def drift(
 
 async def _report(session: Session, name: str | None, *, now: bool) -> DriftReport:
     from ..model import explaining, names
+    from ..model.freezes import on as freezes_on
     from ..model.ports import Page
     from .documents import DriftReport
 
@@ -61,7 +62,7 @@ async def _report(session: Session, name: str | None, *, now: bool) -> DriftRepo
     if instance is not None:
         async with session.rows() as rows:
             row = await rows.instance(instance)
-        freezes = [each for each in freezes if each.holds(instance=instance, plan=row.plan if row else None)]
+        freezes = freezes_on(freezes, row) if row else []
     return DriftReport(items=explaining.worst_first(items), freezes=freezes, reconciled=looked)
 
 

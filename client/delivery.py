@@ -76,7 +76,7 @@ async def deliver(
     """
     for attempt in range(ATTEMPTS):
         try:
-            async with _place(client, starts, sent_within):
+            async with _sending(client, starts, sent_within):
                 return Place(request.instance, await _start(client, request, task_queue))
         except WorkflowAlreadyStartedError as met:
             place = await _meet(client, request, met.run_id or "", on_conflict)
@@ -116,7 +116,7 @@ async def find(client: Client, request_id: str, instance: str | None = None) -> 
 
 
 @contextlib.asynccontextmanager
-async def _place(client: Client, starts: asyncio.Semaphore | None, within: float) -> AsyncIterator[None]:
+async def _sending(client: Client, starts: asyncio.Semaphore | None, within: float) -> AsyncIterator[None]:
     if starts is None:
         yield
         return
