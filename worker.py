@@ -23,7 +23,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from .activities import helm_steps
+from .activities import heavy_steps
 from .activities.adoptions import Adoptions
 from .activities.charts import Charts
 from .activities.checks import Checks
@@ -72,6 +72,11 @@ STICKY = timedelta(seconds=2)
 POLLS = 2
 """Polls for steps at once, in each queue. When a worker's machine is lost, Temporal goes on giving steps to its polls
 for a minute: each is one step that nobody does until its heartbeats are missed."""
+
+MOST_TASKS = 100
+"""Tasks of workflows at once. Few are as fast as many: each is some milliseconds of work, and a call or two of the
+database. Of a thousand new operations a worker takes up those whose turn it is, with those that are begun between them.
+"""
 
 PURE = ("pydantic", "pydantic_core", "annotated_types", "yaml", "innkeeper.model", "innkeeper.activities")
 """What passes through every sandbox is pure, or is only referred to by workflows and never called in them."""
@@ -140,7 +145,7 @@ def activities(
 
 
 class Workers:
-    """One process's workers, which live and die together: of the operations, and of the steps that run Helm."""
+    """One process's workers, which live and die together: of the operations, and of their heavy steps."""
 
     def __init__(self, *workers: Worker) -> None:
         self._workers = workers
@@ -190,9 +195,10 @@ def compose(
 ) -> Workers:
     """A worker of all operations over these activities; it runs while it is entered.
 
-    Of the steps, so many as `concurrent_activities` run at once, and of those that run Helm as many as have use for
-    `helms` processes of it.
+    Of the steps, so many as `concurrent_activities` run at once, and of the heavy ones as many as have use for `helms`
+    processes of Helm; of the workflows' own tasks as many as of those.
     """
+    places = helms * heavy_steps.STEPS_A_HELM
     alike: dict[str, Any] = {
         "interceptors": [Frame()],
         "workflow_runner": workflow_runner,
@@ -204,19 +210,20 @@ def compose(
         client,
         task_queue=task_queue,
         workflows=workflows,
-        # Those that run Helm, too: a worker of a version before their queue asks for them in this one.
+        # The heavy ones, too: a worker of a version before their queue asks for them in this one.
         activities=list(steps),
         max_cached_workflows=max_cached_workflows,
+        max_concurrent_workflow_tasks=min(places, MOST_TASKS),
         max_concurrent_activities=concurrent_activities,
         sticky_queue_schedule_to_start_timeout=STICKY,
         **alike,
     )
-    limited = [step for step in steps if helm_steps.is_helm_step(step)]
+    limited = [step for step in steps if heavy_steps.is_heavy(step)]
     if not limited:
         return Workers(whole)
-    queue, at_once = helm_steps.queue_of(task_queue), helms * helm_steps.STEPS_A_HELM
+    queue = heavy_steps.queue_of(task_queue)
     return Workers(
-        whole, Worker(client, task_queue=queue, activities=limited, max_concurrent_activities=at_once, **alike)
+        whole, Worker(client, task_queue=queue, activities=limited, max_concurrent_activities=places, **alike)
     )
 
 

@@ -24,7 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
-from .polling import RESERVE, next_pause, step_left, time_left
+from .polling import RESERVE, next_pause, step_left, taken_first, time_left
 from .telling import begin
 
 GRACE = timedelta(seconds=5)
@@ -70,19 +70,17 @@ class _Framed(ActivityInboundInterceptor):
             async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):
                 return await self.next.execute_activity(input)
         except TimeoutError:
-            raise to_temporal(
-                Pending(
-                    f"{info.activity_type} was not done within {own:g} s",
-                    fix="look at what it waits for, then ask again",
-                )
-            ) from None
+            late = Pending(
+                f"{info.activity_type} was not done within {own:g} s", fix="look at what it waits for, then ask again"
+            )
+            raise to_temporal(late, local=info.is_local, left=step_left(begun)) from None
         except InnkeeperError as error:
             _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
             raise to_temporal(error, local=info.is_local, left=step_left(begun)) from None
         except ApplicationError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
-            raise _unforeseen(error) from None
+            raise _unforeseen(error, step_left(begun)) from None
 
 
 def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta | None = None) -> ApplicationError:
@@ -92,10 +90,7 @@ def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta |
     word: that one would only know that it had no time.
     """
     wish = timedelta(seconds=(error.retry_after or 0) if isinstance(error, Transient) else 0)
-    pause = min(wish, LONGEST_WISH)
-    if left is not None and left - (pause or next_pause(activity.info().attempt)) < RESERVE:
-        # Temporal ends a step by its last failure where the next attempt would begin after its time.
-        pause = max(left, timedelta()) + LONGEST_WISH
+    pause = _pause(min(wish, LONGEST_WISH), left)
     kind = "BadInput" if isinstance(error, BadInput) else type(error).__name__
     return ApplicationError(
         error.cause.message,
@@ -106,11 +101,20 @@ def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta |
         category=ApplicationErrorCategory.BENIGN
         if isinstance(error, BadInput)
         else ApplicationErrorCategory.UNSPECIFIED,
-        next_retry_delay=pause or None,
+        next_retry_delay=pause,
     )
 
 
-def _unforeseen(error: Exception) -> ApplicationError:
+def _pause(wish: timedelta, left: timedelta | None) -> timedelta | None:
+    """How long until the next attempt, None where that is for Temporal to say."""
+    info = activity.info()
+    if left is not None and left - (wish or next_pause(info.attempt)) < RESERVE:
+        # Temporal ends a step by its last failure where the next attempt would begin after all that it gives the step.
+        return (info.schedule_to_close_timeout or timedelta()) + LONGEST_WISH
+    return wish or None
+
+
+def _unforeseen(error: Exception, left: timedelta | None) -> ApplicationError:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno} in {frame.name}"
     _log.error("unforeseen %s at %s", type(error).__name__, where)
@@ -119,7 +123,7 @@ def _unforeseen(error: Exception) -> ApplicationError:
         message=f"{type(error).__name__} at {where}",
         fix="this is a defect of Innkeeper or of a library: report it with this line",
     )
-    return ApplicationError(cause.message, cause, type="Unforeseen")
+    return ApplicationError(cause.message, cause, type="Unforeseen", next_retry_delay=_pause(timedelta(), left))
 
 
 @contextlib.asynccontextmanager
@@ -133,14 +137,17 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
         yield
         return
     limit = timeout.total_seconds()
-    telling = begin()
+    telling = begin(taken_first())
     life = asyncio.timeout(None)
     begun = time.clock_gettime(_CLOCK)
 
     async def beat(last: float) -> None:
         # The start of the attempt was its first sign of life, and most end before they have to give another. One that
-        # was taken up late may have been given to another worker by now, and is told so.
-        if datetime.now(UTC) - activity.info().started_time < TAKEN_UP_WITHIN:
+        # was taken up late may have been given to another worker by now, and is told so. Where one before it was lost
+        # without a word, the step's time is counted from this one at the latest, should it be lost as soon.
+        info = activity.info()
+        unheard = info.attempt > 1 and not info.heartbeat_details
+        if datetime.now(UTC) - info.started_time < TAKEN_UP_WITHIN and not unheard:
             await asyncio.sleep(limit / 3)
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:
             activity.heartbeat(*telling.details)
@@ -153,6 +160,10 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
             beating = asyncio.create_task(beat(begun))
             try:
                 yield
+            except Exception as error:
+                if telling.counts and not isinstance(error, Permanent):
+                    activity.heartbeat(*telling.details)  # What the next attempt has to know.
+                raise
             finally:
                 beating.cancel()
     except TimeoutError:

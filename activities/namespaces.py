@@ -13,6 +13,7 @@ from ..model.ports import Cluster, Manifest, Ref
 from ..model.release import fallback
 from ..model.surroundings import why_it_stays
 from .fence import Fence
+from .heavy_steps import heavy
 from .home import demand_home, has_home
 from .listing import objects_of
 from .polling import patience, until
@@ -32,6 +33,7 @@ class Namespaces:
         self._secrets = secrets
         self._fence = fence
 
+    @heavy
     @activity.defn(name="prepare")
     async def prepare(self, work: Work) -> Prepared:
         """Have the namespace, its quota, limits, policy, release rights and secrets as the plan wants them.

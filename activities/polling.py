@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 
@@ -14,6 +14,11 @@ INTERVAL = 0.1
 
 RESERVE = timedelta(seconds=10)
 """Kept of an activity's time to say what is still missing once its patience is over."""
+
+IN_QUEUE = timedelta(days=7)
+"""What Temporal gives a step beyond its own time, which begins when a worker has first taken it: a thousand requests,
+or an hour without workers, shall make none fail that was never begun. More than twice the longest deadline of a plan,
+so that a step that was given no such time is known by that."""
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(milliseconds=200), timedelta(seconds=10)
 """Between two attempts of a step: each pause is twice the one before it, up to the longest."""
@@ -41,12 +46,27 @@ def step_left(since: float) -> timedelta | None:
     return None if left is None else left - timedelta(seconds=time.monotonic() - since)
 
 
+def taken_first() -> datetime | None:
+    """When a worker first took this step, by Temporal's clock; None where its time began when it was asked for.
+
+    Attempts tell it to those after them (`telling`). Of one that was lost before it could, nothing is counted.
+    """
+    info = activity.info()
+    if info.is_local or not info.schedule_to_close_timeout or info.schedule_to_close_timeout <= IN_QUEUE:
+        return None
+    told = info.heartbeat_details[1:2]
+    return datetime.fromisoformat(told[0]) if told else info.started_time
+
+
 def _left_at_start(info: activity.Info) -> timedelta | None:
     """How much of all the step's attempts' time was left when this one began; None where it has no end."""
     if not info.schedule_to_close_timeout:
         return None
-    # Both stamps are the server's.
-    return info.schedule_to_close_timeout - (info.started_time - info.scheduled_time)
+    # All stamps are the server's.
+    first = taken_first()
+    if first is None:
+        return info.schedule_to_close_timeout - (info.started_time - info.scheduled_time)
+    return info.schedule_to_close_timeout - IN_QUEUE - (info.started_time - first)
 
 
 def patience() -> float:

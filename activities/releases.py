@@ -25,7 +25,7 @@ from ..model.wishes import wanted_release
 from .charts import Charts
 from .departures import see_gone
 from .fence import Fence, Hold
-from .helm_steps import runs_helm
+from .heavy_steps import heavy
 from .home import demand_home, has_home
 from .secrets import Secrets
 from .stopping import lift_stop, resume
@@ -68,7 +68,7 @@ class Releases:
         self._storage = storage
         self._hard_limit = fence.hard_limit
 
-    @runs_helm
+    @heavy
     @activity.defn(name="release")
     async def release(self, work: Work) -> None:
         """Install or upgrade the release as the plan wants it, recovering first what a killed run left.
@@ -124,7 +124,7 @@ class Releases:
         if stopped or revisions:
             await resume(self._cluster, work, release.running_revision(revisions))
 
-    @runs_helm
+    @heavy
     @activity.defn(name="undo-release")
     async def undo_release(self, work: Work) -> None:
         """Go back to the revision that ran before this operation; where none did, uninstall and keep the data.
@@ -139,7 +139,7 @@ class Releases:
         if hold is not None:
             await self._go_back(work, work.former_revision, hold)
 
-    @runs_helm
+    @heavy
     @activity.defn(name="restore")
     async def restore(self, work: Work) -> None:
         """Have all that the running revision says: what was deleted or scaled to nothing by hand is brought back.
@@ -152,7 +152,7 @@ class Releases:
         """
         await self._restore(work, workloads.is_gone)
 
-    @runs_helm
+    @heavy
     @activity.defn(name="reapply")
     async def reapply(self, work: Work) -> None:
         """Do what `restore` does, and bring back the replicas and images, too, that somebody changed by hand.
@@ -222,7 +222,7 @@ class Releases:
                     )
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
-    @runs_helm
+    @heavy
     @activity.defn(name="uninstall")
     async def uninstall(self, work: Work) -> None:
         """Have no release, whatever state it is in; volumes and generated secrets stay.

@@ -8,6 +8,7 @@ the next one comes soon. What is told may quote the cluster's own words, never a
 from __future__ import annotations
 
 from contextvars import ContextVar
+from datetime import datetime
 
 LONGEST = 1_000
 """Characters that are told."""
@@ -16,17 +17,29 @@ LONGEST = 1_000
 class Telling:
     """What one attempt says of itself."""
 
-    def __init__(self) -> None:
-        self.details: tuple[str, ...] = ()
-        """What goes out with the next heartbeat."""
+    def __init__(self, since: datetime | None) -> None:
+        self.words = ""
+        self._since = since
+
+    @property
+    def counts(self) -> bool:
+        """Whether later attempts have to be told since when."""
+        return self._since is not None
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What goes out with the next heartbeat: the words, and since when the step's time runs, if it counts."""
+        if self._since is not None:
+            return self.words, self._since.isoformat()
+        return (self.words,) if self.words else ()
 
 
 _CURRENT: ContextVar[Telling | None] = ContextVar("telling", default=None)
 
 
-def begin() -> Telling:
-    """Let the attempt that runs here say what it waits for."""
-    telling = Telling()
+def begin(since: datetime | None) -> Telling:
+    """Let the attempt that runs here say what it waits for, and since when its step's time runs."""
+    telling = Telling(since)
     _CURRENT.set(telling)
     return telling
 
@@ -35,4 +48,4 @@ def waiting_for(what: str) -> None:
     """Say what the attempt waits for, in words for people, until it says something else; nothing where it cannot."""
     telling = _CURRENT.get()
     if telling is not None:
-        telling.details = (what[:LONGEST],)
+        telling.words = what[:LONGEST]

@@ -29,13 +29,12 @@ async def waiting_for(client: Client, workflow: WorkflowHandle[Any, Any]) -> str
 async def _of(client: Client, pending: PendingActivityInfo) -> str:
     converter = client.data_converter
     is_taken = pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
-    if pending.HasField("last_failure") and not (is_taken and pending.HasField("heartbeat_details")):
+    if is_taken and pending.heartbeat_details.payloads:
+        (told,) = await converter.decode(pending.heartbeat_details.payloads[:1], [str])
+        if told:
+            return str(told)
+    if pending.HasField("last_failure"):
         failure = await converter.decode_failure(pending.last_failure)
         # An application's failure puts its type before what it says.
         return f"another attempt, after {pending.attempt}: {getattr(failure, 'message', failure)}"
-    if not is_taken:
-        return f"a worker that has room for step {pending.activity_type.name}"
-    if not pending.HasField("heartbeat_details"):
-        return ""
-    (told,) = await converter.decode(pending.heartbeat_details.payloads, [str]) or [""]
-    return str(told)
+    return "" if is_taken else f"a worker that has room for step {pending.activity_type.name}"

@@ -171,14 +171,18 @@ _TASK_ENDS = frozenset(
 def _tasks(events: Sequence[HistoryEvent]) -> Iterator[_Piece]:
     """Workflow tasks: the queue before each, the code in it, and the local activities that it carried."""
     carried = _carried(events)
-    scheduled = started = _at(events[0])
+    scheduled = _at(events[0])
+    started: float | None = None
     for event in events:
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
-            scheduled = _at(event)
+            scheduled, started = _at(event), None
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
             started = _at(event)
             yield _Piece(part=Part.QUEUE, begun=scheduled, ended=started)
-        elif event.event_type in _TASK_ENDS:
+        elif event.event_type in _TASK_ENDS and started is None:
+            # The worker that remembered the workflow did not come for it in time: it waits on, for any other.
+            yield _Piece(part=Part.QUEUE, begun=scheduled, ended=_at(event))
+        elif event.event_type in _TASK_ENDS and started is not None:
             yield from _within(started, _at(event), carried.get(event.event_id, ()))
 
 

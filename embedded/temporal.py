@@ -24,8 +24,10 @@ FLAGS = (
     "history.transferProcessorMaxPollRPS=2000",
     # New search attributes are usable at once, not after the next minute's reload.
     "system.forceSearchAttributesCacheRefreshOnRead=true",
-    # Tasks go to workers in turns between tenants.
+    # Tasks go to workers in turns between tenants. Turns are kept within a queue's partition, of which there are four.
     "matching.enableFairness=true",
+    "matching.numTaskqueueReadPartitions=1",
+    "matching.numTaskqueueWritePartitions=1",
 )
 
 

@@ -11,8 +11,8 @@ from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from ..activities import helm_steps
-    from ..activities.polling import FIRST_PAUSE, LONGEST_PAUSE
+    from ..activities import heavy_steps
+    from ..activities.polling import FIRST_PAUSE, IN_QUEUE, LONGEST_PAUSE
     from ..model.errors import LATER
     from ..model.messages import Work
 
@@ -53,20 +53,26 @@ Attempts are counted and not time: an undo that waits for a worker has not faile
 """
 
 
-async def attempt(name: str, act: Activity[T], work: Work, *, within: float, lasts: int = 1) -> T:
-    """One step: `within` seconds an attempt, `lasts` such spans in all."""
+async def attempt(
+    name: str, act: Activity[T], work: Work, *, within: float, lasts: int = 1, goes_on: bool = False
+) -> T:
+    """One step: `within` seconds an attempt, `lasts` such spans in all, from when a worker has first taken it.
+
+    Args:
+        goes_on: the operation has had a heavy step: another one goes ahead of those that have not.
+    """
     span = timedelta(seconds=within)
     running = workflow.start_activity_method(
         act,
         work,
         task_queue=_queue_of(act),
         start_to_close_timeout=span + GRACE,
-        schedule_to_close_timeout=span * lasts + GRACE * 2,
+        schedule_to_close_timeout=IN_QUEUE + span * lasts + GRACE * 2,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {work.instance}",
-        priority=_turn_of(work),
+        priority=_turn_of(work, ahead=goes_on),
     )
     return await unless_done(running)
 
@@ -82,18 +88,18 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
         retry_policy=UNDO_RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"undo {name} of {work.instance}",
-        priority=_turn_of(work),
+        priority=_turn_of(work, ahead=True),
     )
 
 
 def _queue_of(act: Callable[..., Any]) -> str | None:
     """Where a step waits for a worker; None: where its workflow does."""
-    return helm_steps.queue_of(workflow.info().task_queue) if helm_steps.is_helm_step(act) else None
+    return heavy_steps.queue_of(workflow.info().task_queue) if heavy_steps.is_heavy(act) else None
 
 
-def _turn_of(work: Work) -> Priority:
+def _turn_of(work: Work, *, ahead: bool) -> Priority:
     """The row's tenant: what asks for a stop need not name it, so Temporal does not know it from the request."""
-    return Priority(fairness_key=work.tenant)
+    return Priority(priority_key=heavy_steps.AHEAD if ahead else None, fairness_key=work.tenant)
 
 
 async def quick(

@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 
 with workflow.unsafe.imports_passed_through():
     from ..activities.checks import Checks
+    from ..activities.heavy_steps import is_heavy
     from ..activities.records import Records
     from ..activities.workloads import Workloads
     from ..model import claim as claims
@@ -78,6 +79,8 @@ class Saga:
         self._storage = 0
         self._replaced = False
         self._failing = False
+        self._goes_on = False
+        """A heavy step is done: the next one need not wait for operations that have had none."""
         self._ledger = Ledger(self.journal, self.parking)
         self._outcome = Outcome.RUNNING
         self._work: Work | None = None
@@ -322,7 +325,8 @@ class Saga:
         """Do a step, again for as long as an operator says so."""
         while True:
             try:
-                return await self._say_around(name, calls.attempt(name, act, self.work, within=within, lasts=lasts))
+                trying = calls.attempt(name, act, self.work, within=within, lasts=lasts, goes_on=self._goes_on)
+                done = await self._say_around(name, trying)
             except ActivityError as error:
                 cause = causes.cause_of(error, name)
                 cancelled = causes.is_cancelled(error) or self._is_to_stop()
@@ -331,6 +335,9 @@ class Saga:
                 choice = await self.parking.ask(name, cause, undo=False, within=self.deadlines.decision)
                 if choice is not Choice.RETRY:
                     raise
+            else:
+                self._goes_on = self._goes_on or is_heavy(act)
+                return done
 
     def _is_to_stop(self) -> bool:
         return self._replaced or workflow.cancellation_reason() is not None

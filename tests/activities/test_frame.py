@@ -20,7 +20,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from innkeeper.activities.frame import Frame
-from innkeeper.activities.polling import patience
+from innkeeper.activities.polling import IN_QUEUE, patience
 from innkeeper.model.errors import Pending, Unreachable
 
 HERE = str(Path(__file__).parent)
@@ -45,8 +45,12 @@ async def framed(
     in_all: float | None = None,
     gone: float = 0,
     attempt: int = 1,
+    queued: float | None = None,
 ) -> Any:
-    """How an attempt ends that is framed as a worker frames it, `gone` seconds after the first one began."""
+    """How an attempt ends that is framed as a worker frames it, `gone` seconds after the first one began.
+
+    That one was in the queue for `queued` seconds; None: the queue's time is the step's.
+    """
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
         environment.info,
@@ -56,6 +60,14 @@ async def framed(
         schedule_to_close_timeout=timedelta(seconds=in_all) if in_all else None,
         started_time=environment.info.scheduled_time + timedelta(seconds=gone),
     )
+    if queued is not None:
+        first = environment.info.scheduled_time + timedelta(seconds=queued)
+        environment.info = dataclasses.replace(
+            environment.info,
+            schedule_to_close_timeout=IN_QUEUE + timedelta(seconds=in_all or 0),
+            started_time=first + timedelta(seconds=gone),
+            heartbeat_details=["", first.isoformat()] if attempt > 1 else [],
+        )
     asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
     return await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
 
@@ -125,20 +137,48 @@ async def test_a_later_attempt_ends_before_the_time_that_all_of_them_have(gone: 
     assert late.value.details[0].code == "Pending"
 
 
+@pytest.mark.parametrize("queued", [None, 0, 86_400])
 @pytest.mark.parametrize(
     ("attempt", "gone", "last"),
-    [(1, 0, False), (1, 9, False), (1, 11, True), (1, 30, True), (6, 3, False), (6, 4, True), (60, 1, True)],
+    [(1, 0, False), (2, 9, False), (2, 11, True), (2, 30, True), (6, 3, False), (6, 4, True), (60, 1, True)],
 )
 async def test_a_failure_after_which_another_attempt_would_have_no_time_is_the_steps_last_word(
-    attempt: int, gone: float, last: bool
+    attempt: int, gone: float, last: bool, queued: float | None
 ) -> None:
     async def act() -> None:
         raise Pending("Pod inn-acme/db-0 is still there")
 
     with pytest.raises(ApplicationError, match="is still there") as told:
-        await framed(act, heartbeat=10, in_all=20, gone=gone, attempt=attempt)
+        await framed(act, heartbeat=10, in_all=20, gone=gone, attempt=attempt, queued=queued)
     pause = told.value.next_retry_delay
-    assert (pause is not None and pause > timedelta(seconds=20 - gone)) is last
+    by_temporal = timedelta(seconds=20 - gone) + (IN_QUEUE if queued is not None else timedelta())
+    assert (pause is not None and pause > by_temporal) is last
+
+
+@pytest.mark.parametrize("queued", [None, 0])
+@pytest.mark.parametrize("fails", ["late", "unforeseen"])
+async def test_a_step_out_of_time_ends_also_by_what_it_was_not_done_for_or_nobody_foresaw(
+    fails: str, queued: float | None
+) -> None:
+    async def act() -> None:
+        if fails == "unforeseen":
+            raise ZeroDivisionError
+        await asyncio.sleep(PATIENCE)
+
+    with pytest.raises(ApplicationError) as told:
+        await framed(act, heartbeat=10, in_all=20, gone=20, attempt=2, queued=queued)
+    by_temporal = IN_QUEUE if queued is not None else timedelta()
+    assert told.value.next_retry_delay is not None
+    assert told.value.next_retry_delay > by_temporal
+
+
+async def test_a_steps_time_begins_when_a_worker_takes_it_however_long_it_was_queued() -> None:
+    async def act() -> float:
+        return patience()
+
+    assert await framed(act, heartbeat=10, in_all=30, queued=86_400) == pytest.approx(20)
+    assert await framed(act, heartbeat=10, in_all=30, queued=86_400, gone=15, attempt=2) == pytest.approx(7.5)
+    assert await framed(act, heartbeat=10, in_all=30, queued=86_400, gone=31, attempt=2) == 0
 
 
 class Skipping(selectors.SelectSelector):

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ExecuteActivityInput
 
 from innkeeper.activities.frame import Frame
+from innkeeper.activities.polling import IN_QUEUE
 from innkeeper.activities.telling import LONGEST, waiting_for
+from innkeeper.model.errors import Pending, Permanent
 
 from .test_frame import Act
 
 
 async def beats(
-    act: Callable[[], Awaitable[Any]], heartbeat: float | None = 6.0, begun: datetime | None = None
+    act: Callable[[], Awaitable[Any]],
+    heartbeat: float | None = 6.0,
+    begun: datetime | None = None,
+    first: datetime | None = None,
+    attempt: int = 1,
+    told_before: bool = True,
 ) -> list[tuple[Any, ...]]:
-    """The details of an attempt's heartbeats; `begun` is when Temporal handed it out, just now if nothing is said."""
+    """The details of an attempt's heartbeats.
+
+    Args:
+        begun: when Temporal handed it out; just now if nothing is said.
+        first: when it handed out the first one, of a step whose time begins with that.
+        told_before: later ones know of that.
+    """
     told: list[tuple[Any, ...]] = []
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: told.append(details)
@@ -29,10 +45,13 @@ async def beats(
         started_time=begun or datetime.now(UTC),
         heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
         start_to_close_timeout=timedelta(seconds=600),
-        schedule_to_close_timeout=None,
+        schedule_to_close_timeout=IN_QUEUE + timedelta(seconds=600) if first else None,
+        attempt=attempt,
+        heartbeat_details=["", first.isoformat()] if first and attempt > 1 and told_before else [],
     )
     asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
-    await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
+    with contextlib.suppress(ApplicationError):
+        await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
     return told
 
 
@@ -93,3 +112,32 @@ async def test_one_attempt_says_nothing_for_another() -> None:
     first, second = await asyncio.gather(beats(one, heartbeat=0.9), beats(other, heartbeat=0.9))
     assert ("one",) in first
     assert set(second) == {()}
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_an_attempt_that_is_to_be_tried_again_tells_the_next_one_since_when_the_steps_time_runs(
+    attempt: int,
+) -> None:
+    async def act() -> None:
+        waiting_for("a pod")
+        raise Pending("not yet")
+
+    now = datetime.now(UTC)
+    first = now if attempt == 1 else now - timedelta(seconds=30)
+    assert await beats(act, begun=now, first=first, attempt=attempt) == [("a pod", first.isoformat())]
+
+
+async def test_no_next_attempt_is_told_of_a_step_that_has_failed_for_good() -> None:
+    async def act() -> None:
+        raise Permanent("never")
+
+    now = datetime.now(UTC)
+    assert await beats(act, begun=now, first=now) == []
+
+
+async def test_the_time_of_a_step_whose_first_attempt_was_lost_without_a_word_is_counted_from_the_second() -> None:
+    async def act() -> None:
+        await asyncio.sleep(0.1)
+
+    now = datetime.now(UTC)
+    assert await beats(act, begun=now, first=now, attempt=2, told_before=False) == [("", now.isoformat())]

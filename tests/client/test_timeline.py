@@ -65,6 +65,18 @@ def test_a_step_that_was_tried_again_says_how_often() -> None:
     assert max(span.attempts for span in spans) > 1
 
 
+def test_a_task_that_nobody_came_for_in_time_was_in_the_queue_and_hides_no_step() -> None:
+    events = events_of(HISTORIES[0].parent / "provision-done.json")
+    last = max(i for i, each in enumerate(events) if each.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    before = spans_of(events[:last])
+    missed = HistoryEvent(event_id=events[last].event_id, event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+    missed.event_time.FromNanoseconds(events[last - 1].event_time.ToNanoseconds() + 2_000_000_000)
+    spans = spans_of([*events[:last], missed])
+    assert spans[:-1] == before[:-1]
+    assert (spans[-1].part, spans[-1].step) == (Part.QUEUE, "")
+    assert spans[-1].seconds == pytest.approx(2, abs=1e-3)
+
+
 @pytest.mark.parametrize("state", ["STARTED", "SCHEDULED"])
 def test_a_step_under_way_lasts_until_now(state: str) -> None:
     events = events_of(HISTORIES[0].parent / "provision-done.json")

@@ -7,14 +7,27 @@ import asyncio
 import pytest
 from in_memory import World
 from listing import listed
+from temporalio.api.common.v1 import Priority
 
-from innkeeper.client import OperationHandle
+from innkeeper.activities.heavy_steps import AHEAD
+from innkeeper.client import OperationFailed, OperationHandle
 from innkeeper.model import marks
-from innkeeper.model.errors import Busy, Refused, Unreachable
+from innkeeper.model.errors import Busy, Permanent, Refused, Unreachable
 from innkeeper.model.instance import Status
 from innkeeper.model.messages import Outcome
 from innkeeper.model.names import workflow_id_of
 from innkeeper.model.ports import Ref
+
+
+async def turns_of(world: World, handle: OperationHandle) -> list[tuple[str, Priority]]:
+    """Each step of an operation that went to a queue, with its place there."""
+    workflow = world.client.get_workflow_handle(workflow_id_of(handle.instance), run_id=handle.run_id)
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await workflow.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    return [(each.activity_type.name, each.priority) for each in scheduled]
 
 
 async def test_twenty_askers_with_one_request_id_make_one_operation(world: World) -> None:
@@ -104,11 +117,18 @@ async def test_each_step_is_the_turn_of_the_tenant_whose_instance_it_is_though_t
     world.faults.fail("turn finish db.finish", Unreachable("the database is down"), times=5)
     handle = await world.innkeeper.stop("turn")
     await handle.result()
-    workflow = world.client.get_workflow_handle(workflow_id_of("turn"), run_id=handle.run_id)
-    scheduled = [
-        event.activity_task_scheduled_event_attributes
-        for event in (await workflow.fetch_history()).events
-        if event.HasField("activity_task_scheduled_event_attributes")
-    ]
-    assert [each.activity_type.name for each in scheduled] == ["scale-down", "gone", "finish"]
-    assert {each.priority.fairness_key for each in scheduled} == {"t1"}
+    turns = await turns_of(world, handle)
+    assert [name for name, _ in turns] == ["scale-down", "gone", "finish"]
+    assert {turn.fairness_key for _, turn in turns} == {"t1"}
+
+
+async def test_a_heavy_step_goes_ahead_of_others_once_its_operation_has_had_one_and_so_does_each_undo(
+    world: World,
+) -> None:
+    world.faults.fail("ahead release helm.upgrade", Permanent("the chart is broken"), times=None)
+    handle = await world.innkeeper.provision("ahead", tenant="t1", plan="starter")
+    with pytest.raises(OperationFailed):
+        await handle.result()
+    turns = await turns_of(world, handle)
+    ahead = [(name, turn.priority_key == AHEAD) for name, turn in turns]
+    assert ahead == [("prepare", False), ("release", True), ("undo-release", True), ("undo-prepare", True)]

@@ -6,10 +6,12 @@ import asyncio
 
 from in_memory import send_to
 
-from innkeeper.activities.helm_steps import is_helm_step
+from innkeeper.activities.heavy_steps import is_heavy
+from innkeeper.activities.polling import IN_QUEUE
 from innkeeper.client import OperationHandle
 from innkeeper.model.errors import Unreachable
 from innkeeper.model.messages import TASK_QUEUE, Outcome
+from innkeeper.model.names import workflow_id_of
 from innkeeper.model.ports import Ref
 from innkeeper.worker import STRICT, compose
 
@@ -69,13 +71,16 @@ async def test_a_step_that_failed_says_why_while_it_waits_for_its_next_attempt(w
         await stopping.cancel()
 
 
-async def test_a_step_that_runs_helm_waits_in_a_queue_of_its_own_and_says_so(idle_world: World) -> None:
+async def test_a_heavy_step_waits_in_a_queue_of_its_own_says_so_and_is_not_late_for_that(idle_world: World) -> None:
     world = idle_world
-    others = [step for step in world.steps() if not is_helm_step(step)]
+    others = [step for step in world.steps() if not is_heavy(step)]
     async with compose(world.client, others, task_queue=TASK_QUEUE, workflow_runner=STRICT):
         handle = await world.innkeeper.provision("queued", tenant="t1", plan="starter")
         with world.environment.with_time_skipping_disabled():
-            await told(handle, "a worker that has room for step release")
-        assert await world.storage("queued") == []
+            await told(handle, "a worker that has room for step prepare")
+        workflow = world.client.get_workflow_handle(workflow_id_of("queued"))
+        asked = (await workflow.fetch_history()).events[-1].activity_task_scheduled_event_attributes
+        assert asked.schedule_to_close_timeout.ToTimedelta() > IN_QUEUE
+        assert asked.start_to_close_timeout.ToTimedelta() < IN_QUEUE
     async with world.worker():
         assert (await handle.result()).outcome is Outcome.DONE
