@@ -79,8 +79,7 @@ class Saga:
         self._storage = 0
         self._replaced = False
         self._failing = False
-        self._goes_on = False
-        """A heavy step is done: the next one need not wait for operations that have had none."""
+        self._had_heavy_step = False
         self._ledger = Ledger(self.journal, self.parking)
         self._outcome = Outcome.RUNNING
         self._work: Work | None = None
@@ -206,8 +205,8 @@ class Saga:
     async def take_next(self, wanted: NextRequest) -> Request:
         """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
 
-        What asks for the same as this operation replaces nothing, nor what has its outcome already, nor, before the
-        claim has told the owner, what names another tenant than this operation: it waits.
+        What asks for the same as this operation replaces nothing, nor what has its outcome already, nor what names
+        another tenant before the claim has told the owner: it waits.
         """
         request = wanted.request
         if wanted.replace and await self._must_wait(request):
@@ -323,21 +322,18 @@ class Saga:
 
     async def _insist(self, name: str, act: Activity[T], within: float, lasts: int, parks: bool) -> T:
         """Do a step, again for as long as an operator says so."""
+        goes_on, self._had_heavy_step = self._had_heavy_step, self._had_heavy_step or is_heavy(act)
         while True:
             try:
-                trying = calls.attempt(name, act, self.work, within=within, lasts=lasts, goes_on=self._goes_on)
-                done = await self._say_around(name, trying)
+                trying = calls.attempt(name, act, self.work, within=within, lasts=lasts, goes_on=goes_on)
+                return await self._say_around(name, trying)
             except ActivityError as error:
-                cause = causes.cause_of(error, name)
-                cancelled = causes.is_cancelled(error) or self._is_to_stop()
+                cause, cancelled = causes.cause_of(error, name), causes.is_cancelled(error) or self._is_to_stop()
                 if not parks or cancelled or causes.error_type(error) == "Superseded" or cause.code in NOTHING_OF_OURS:
                     raise
                 choice = await self.parking.ask(name, cause, undo=False, within=self.deadlines.decision)
                 if choice is not Choice.RETRY:
                     raise
-            else:
-                self._goes_on = self._goes_on or is_heavy(act)
-                return done
 
     def _is_to_stop(self) -> bool:
         return self._replaced or workflow.cancellation_reason() is not None
