@@ -73,10 +73,10 @@ POLLS = 2
 """Polls for steps at once, in each queue. When a worker's machine is lost, Temporal goes on giving steps to its polls
 for a minute: each is one step that nobody does until its heartbeats are missed."""
 
-MOST_TASKS = 100
-"""Tasks of workflows at once. Few are as fast as many: each is some milliseconds of work, and a call or two of the
-database. Of a thousand new operations a worker takes up those whose turn it is, with those that are begun between them.
-"""
+FEWEST_TASKS, MOST_TASKS = 8, 100
+"""Tasks of workflows at once, within which there are as many as heavy steps. Few are as fast as many: each is some
+milliseconds of work, and a call or two of the database. Of a thousand new operations a worker takes up those whose turn
+it is, with those that are begun between them."""
 
 PURE = ("pydantic", "pydantic_core", "annotated_types", "yaml", "innkeeper.model", "innkeeper.activities")
 """What passes through every sandbox is pure, or is only referred to by workflows and never called in them."""
@@ -196,7 +196,7 @@ def compose(
     """A worker of all operations over these activities; it runs while it is entered.
 
     Of the steps, so many as `concurrent_activities` run at once, and of the heavy ones as many as have use for `helms`
-    processes of Helm; of the workflows' own tasks as many as of those.
+    processes of Helm; of the workflows' own tasks about as many as of those.
     """
     places = helms * heavy_steps.STEPS_A_HELM
     alike: dict[str, Any] = {
@@ -213,7 +213,7 @@ def compose(
         # The heavy ones, too: a worker of a version before their queue asks for them in this one.
         activities=list(steps),
         max_cached_workflows=max_cached_workflows,
-        max_concurrent_workflow_tasks=min(places, MOST_TASKS),
+        max_concurrent_workflow_tasks=min(max(places, FEWEST_TASKS), MOST_TASKS),
         max_concurrent_activities=concurrent_activities,
         sticky_queue_schedule_to_start_timeout=STICKY,
         **alike,

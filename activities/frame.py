@@ -24,7 +24,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from ..model.errors import LATER, BadInput, Cause, InnkeeperError, Pending, Permanent, Transient
-from .polling import RESERVE, next_pause, step_left, taken_first, time_left
+from .polling import RESERVE, counts_since, next_pause, step_left, time_left
 from .telling import begin
 
 GRACE = timedelta(seconds=5)
@@ -70,9 +70,7 @@ class _Framed(ActivityInboundInterceptor):
             async with _heartbeats(info.heartbeat_timeout), asyncio.timeout(own):
                 return await self.next.execute_activity(input)
         except TimeoutError:
-            late = Pending(
-                f"{info.activity_type} was not done within {own:g} s", fix="look at what it waits for, then ask again"
-            )
+            late = Pending(_late(info.activity_type, own or 0), fix="look at what it waits for, then ask again")
             raise to_temporal(late, local=info.is_local, left=step_left(begun)) from None
         except InnkeeperError as error:
             _log.warning("%s of %s: %s: %s", info.activity_type, info.workflow_id, error.cause.code, error)
@@ -81,6 +79,12 @@ class _Framed(ActivityInboundInterceptor):
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, its text must not reach a history
             raise _unforeseen(error, step_left(begun)) from None
+
+
+def _late(step: str, own: float) -> str:
+    if own <= 0:
+        return f"{step}: its time was over when a worker took it again, since the attempt before this one was lost"
+    return f"{step} was not done within {own:g} s"
 
 
 def to_temporal(error: InnkeeperError, *, local: bool = False, left: timedelta | None = None) -> ApplicationError:
@@ -137,7 +141,7 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
         yield
         return
     limit = timeout.total_seconds()
-    telling = begin(taken_first())
+    telling = begin(counts_since())
     life = asyncio.timeout(None)
     begun = time.clock_gettime(_CLOCK)
 
@@ -146,7 +150,7 @@ async def _heartbeats(timeout: timedelta | None) -> AsyncIterator[None]:
         # was taken up late may have been given to another worker by now, and is told so. Where one before it was lost
         # without a word, the step's time is counted from this one at the latest, should it be lost as soon.
         info = activity.info()
-        unheard = info.attempt > 1 and not info.heartbeat_details
+        unheard = telling.counts and info.attempt > 1 and not info.heartbeat_details
         if datetime.now(UTC) - info.started_time < TAKEN_UP_WITHIN and not unheard:
             await asyncio.sleep(limit / 3)
         while time.clock_gettime(_CLOCK) - last < limit * FROZEN_AFTER:

@@ -46,16 +46,20 @@ def step_left(since: float) -> timedelta | None:
     return None if left is None else left - timedelta(seconds=time.monotonic() - since)
 
 
-def taken_first() -> datetime | None:
-    """When a worker first took this step, by Temporal's clock; None where its time began when it was asked for.
+def counts_since() -> datetime | None:
+    """Since when this step's time counts, by Temporal's clock; None where that is when it was asked for.
 
-    Attempts tell it to those after them (`telling`). Of one that was lost before it could, nothing is counted.
+    That is when a worker first took it, and so much later as attempts after that waited for one. Attempts tell it to
+    those after them (`telling`). Of one that was lost before it could, nothing is counted.
     """
     info = activity.info()
     if info.is_local or not info.schedule_to_close_timeout or info.schedule_to_close_timeout <= IN_QUEUE:
         return None
     told = info.heartbeat_details[1:2]
-    return datetime.fromisoformat(told[0]) if told else info.started_time
+    if not told:
+        return info.started_time
+    queued = info.started_time - info.current_attempt_scheduled_time
+    return datetime.fromisoformat(told[0]) + max(queued, timedelta())
 
 
 def _left_at_start(info: activity.Info) -> timedelta | None:
@@ -63,10 +67,10 @@ def _left_at_start(info: activity.Info) -> timedelta | None:
     if not info.schedule_to_close_timeout:
         return None
     # All stamps are the server's.
-    first = taken_first()
-    if first is None:
+    since = counts_since()
+    if since is None:
         return info.schedule_to_close_timeout - (info.started_time - info.scheduled_time)
-    return info.schedule_to_close_timeout - IN_QUEUE - (info.started_time - first)
+    return info.schedule_to_close_timeout - IN_QUEUE - (info.started_time - since)
 
 
 def patience() -> float:

@@ -116,7 +116,10 @@ class FromSecret(_Part):
 
 
 class Deadlines(_Part):
-    """How long each step may take, in seconds, retries included; to say what is missing it has up to 20 more."""
+    """How long each step may take, in seconds, retries included, from when a worker takes it.
+
+    To say what is missing it has up to 20 more.
+    """
 
     prepare: float = Field(default=120, gt=0, le=86_400)
     release: float = Field(default=300, gt=0, le=86_400)

@@ -59,7 +59,8 @@ async def attempt(
     """One step: `within` seconds an attempt, `lasts` such spans in all, from when a worker has first taken it.
 
     Args:
-        goes_on: the operation has had a heavy step: another one goes ahead of those that have not.
+        goes_on: the operation has had a heavy step: another one goes ahead of those that have not. No other step does:
+            what waits for readiness would keep its place from all that has just been asked for.
     """
     span = timedelta(seconds=within)
     running = workflow.start_activity_method(
@@ -72,7 +73,7 @@ async def attempt(
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {work.instance}",
-        priority=_turn_of(work, ahead=goes_on),
+        priority=_turn_of(work, ahead=goes_on and heavy_steps.is_heavy(act)),
     )
     return await unless_done(running)
 
@@ -88,7 +89,7 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
         retry_policy=UNDO_RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"undo {name} of {work.instance}",
-        priority=_turn_of(work, ahead=True),
+        priority=_turn_of(work, ahead=heavy_steps.is_heavy(act)),
     )
 
 

@@ -205,8 +205,8 @@ class Saga:
     async def take_next(self, wanted: NextRequest) -> Request:
         """Let a request wait for the end; one that replaces makes the operation stop and take back what it made.
 
-        What asks for the same as this operation replaces nothing, nor what has its outcome already, nor what names
-        another tenant before the claim has told the owner: it waits.
+        What asks for the same as this operation replaces nothing, nor what has its outcome already, nor, until a claim
+        tells the owner, what names another tenant than this operation: it waits.
         """
         request = wanted.request
         if wanted.replace and await self._must_wait(request):

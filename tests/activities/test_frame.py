@@ -46,10 +46,11 @@ async def framed(
     gone: float = 0,
     attempt: int = 1,
     queued: float | None = None,
+    again: float = 0,
 ) -> Any:
     """How an attempt ends that is framed as a worker frames it, `gone` seconds after the first one began.
 
-    That one was in the queue for `queued` seconds; None: the queue's time is the step's.
+    That one was in the queue for `queued` seconds, and this one for `again` more; None: the queue's time is the step's.
     """
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
@@ -65,7 +66,8 @@ async def framed(
         environment.info = dataclasses.replace(
             environment.info,
             schedule_to_close_timeout=IN_QUEUE + timedelta(seconds=in_all or 0),
-            started_time=first + timedelta(seconds=gone),
+            started_time=first + timedelta(seconds=gone + again),
+            current_attempt_scheduled_time=first + timedelta(seconds=gone),
             heartbeat_details=["", first.isoformat()] if attempt > 1 else [],
         )
     asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
@@ -127,12 +129,12 @@ async def test_an_attempt_that_ends_by_a_timeout_of_its_own_was_not_frozen() -> 
     assert late.value.details[0].code == "Pending"
 
 
-@pytest.mark.parametrize(("gone", "said"), [(9.8, r"0\.15 s"), (11, "0 s")])
+@pytest.mark.parametrize(("gone", "said"), [(9.8, r"was not done within 0\.15 s"), (11, "its time was over")])
 async def test_a_later_attempt_ends_before_the_time_that_all_of_them_have(gone: float, said: str) -> None:
     async def act() -> None:
         await asyncio.sleep(PATIENCE)
 
-    with pytest.raises(ApplicationError, match=f"was not done within {said}") as late:
+    with pytest.raises(ApplicationError, match=said) as late:
         await framed(act, heartbeat=10, in_all=10, gone=gone)
     assert late.value.details[0].code == "Pending"
 
@@ -179,6 +181,21 @@ async def test_a_steps_time_begins_when_a_worker_takes_it_however_long_it_was_qu
     assert await framed(act, heartbeat=10, in_all=30, queued=86_400) == pytest.approx(20)
     assert await framed(act, heartbeat=10, in_all=30, queued=86_400, gone=15, attempt=2) == pytest.approx(7.5)
     assert await framed(act, heartbeat=10, in_all=30, queued=86_400, gone=31, attempt=2) == 0
+
+
+async def test_an_attempt_that_waits_for_a_worker_again_loses_none_of_the_steps_time() -> None:
+    async def act() -> float:
+        return patience()
+
+    assert await framed(act, heartbeat=10, in_all=30, queued=60, gone=5, again=3_600, attempt=2) == pytest.approx(15)
+
+
+async def test_a_step_whose_attempts_were_lost_until_its_time_was_over_says_so() -> None:
+    async def act() -> None:
+        await asyncio.sleep(PATIENCE)
+
+    with pytest.raises(ApplicationError, match="its time was over when a worker took it again"):
+        await framed(act, heartbeat=10, in_all=20, queued=0, gone=30, attempt=2)
 
 
 class Skipping(selectors.SelectSelector):

@@ -43,6 +43,7 @@ async def beats(
     environment.info = dataclasses.replace(
         environment.info,
         started_time=begun or datetime.now(UTC),
+        current_attempt_scheduled_time=begun or datetime.now(UTC),
         heartbeat_timeout=timedelta(seconds=heartbeat) if heartbeat else None,
         start_to_close_timeout=timedelta(seconds=600),
         schedule_to_close_timeout=IN_QUEUE + timedelta(seconds=600) if first else None,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from following import Followed, failed
-from in_memory import World
+from in_memory import QUICK, World
 
 from innkeeper.model.errors import Conflict, Forbidden, InnkeeperError, Unreachable
 from innkeeper.model.instance import Status
@@ -120,8 +120,12 @@ async def test_a_namespace_that_is_being_deleted_is_waited_for(world: World) -> 
 
 async def test_a_namespace_that_is_never_gone_is_named_and_its_finalizer_left_alone(world: World) -> None:
     await terminating(world, "ns-held")
-    result = await failed(await world.innkeeper.provision("ns-held", tenant="t1", plan="prompt"))
+    handle = await world.innkeeper.provision("ns-held", tenant="t1", plan="prompt")
+    result = await failed(handle)
     assert result.outcome is Outcome.UNDONE
+    tried = [event.at for event in result.steps if event.step == "prepare"]
+    within = timedelta(seconds=QUICK["prepare"])
+    assert within < tried[-1] - tried[0] < within + timedelta(seconds=25)
     await demand_error(world, "ns-held", Outcome.UNDONE, "Namespace inn-ns-held is being deleted", "finalizers")
     held = await world.namespace("ns-held")
     assert held is not None

@@ -40,5 +40,5 @@ async def test_one_tenants_many_requests_do_not_hold_up_another_tenants_one(innk
     large = await asyncio.gather(*asking)
     small = await innkeeper.provision("turn-small", tenant="t-small", plan="starter")
     mine, *others = await asyncio.gather(*(released(each) for each in (small, *large)))
-    # Asked last, without turns it would be last; with them a few come before it, which had their places already.
-    assert sum(each > mine for each in others) >= MANY // 4
+    # Asked last, without turns it would be last; with them a few come before it, which had begun already.
+    assert sum(each > mine for each in others) >= MANY // 2

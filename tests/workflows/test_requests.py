@@ -122,13 +122,18 @@ async def test_each_step_is_the_turn_of_the_tenant_whose_instance_it_is_though_t
     assert {turn.fairness_key for _, turn in turns} == {"t1"}
 
 
-async def test_a_heavy_step_goes_ahead_of_others_once_its_operation_has_had_one_and_so_does_each_undo(
-    world: World,
-) -> None:
+async def test_what_waits_for_readiness_keeps_no_place_from_what_has_just_been_asked_for(world: World) -> None:
+    handle = await world.innkeeper.provision("behind", tenant="t1", plan="starter")
+    await handle.result()
+    ahead = {name: turn.priority_key == AHEAD for name, turn in await turns_of(world, handle)}
+    assert ahead == {"prepare": False, "release": True, "ready": False}
+
+
+async def test_only_a_heavy_step_goes_ahead_of_others_once_its_operation_has_had_one(world: World) -> None:
     world.faults.fail("ahead release helm.upgrade", Permanent("the chart is broken"), times=None)
     handle = await world.innkeeper.provision("ahead", tenant="t1", plan="starter")
     with pytest.raises(OperationFailed):
         await handle.result()
     turns = await turns_of(world, handle)
     ahead = [(name, turn.priority_key == AHEAD) for name, turn in turns]
-    assert ahead == [("prepare", False), ("release", True), ("undo-release", True), ("undo-prepare", True)]
+    assert ahead == [("prepare", False), ("release", True), ("undo-release", True), ("undo-prepare", False)]
