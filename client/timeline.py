@@ -179,11 +179,12 @@ def _tasks(events: Sequence[HistoryEvent]) -> Iterator[_Piece]:
         elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
             started = _at(event)
             yield _Piece(part=Part.QUEUE, begun=scheduled, ended=started)
-        elif event.event_type in _TASK_ENDS and started is None:
-            # The worker that remembered the workflow did not come for it in time: it waits on, for any other.
-            yield _Piece(part=Part.QUEUE, begun=scheduled, ended=_at(event))
-        elif event.event_type in _TASK_ENDS and started is not None:
-            yield from _within(started, _at(event), carried.get(event.event_id, ()))
+        elif event.event_type in _TASK_ENDS:
+            if started is not None:
+                yield from _within(started, _at(event), carried.get(event.event_id, ()))
+            else:
+                # The worker that remembered the workflow did not come for it in time: it waits on, for any other.
+                yield _Piece(part=Part.QUEUE, begun=scheduled, ended=_at(event))
 
 
 def _within(started: float, ended: float, steps: Sequence[tuple[float, str]]) -> Iterator[_Piece]:

@@ -73,7 +73,7 @@ async def attempt(
         retry_policy=RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"{name} {work.instance}",
-        priority=_turn_of(work, ahead=goes_on and heavy_steps.is_heavy(act)),
+        priority=_turn_of(act, work, goes_on=goes_on),
     )
     return await unless_done(running)
 
@@ -89,7 +89,7 @@ async def undo(name: str, act: Activity[T], work: Work, *, within: float) -> T:
         retry_policy=UNDO_RETRY,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         summary=f"undo {name} of {work.instance}",
-        priority=_turn_of(work, ahead=heavy_steps.is_heavy(act)),
+        priority=_turn_of(act, work, goes_on=True),
     )
 
 
@@ -98,8 +98,9 @@ def _queue_of(act: Callable[..., Any]) -> str | None:
     return heavy_steps.queue_of(workflow.info().task_queue) if heavy_steps.is_heavy(act) else None
 
 
-def _turn_of(work: Work, *, ahead: bool) -> Priority:
+def _turn_of(act: Callable[..., Any], work: Work, *, goes_on: bool) -> Priority:
     """The row's tenant: what asks for a stop need not name it, so Temporal does not know it from the request."""
+    ahead = goes_on and heavy_steps.is_heavy(act)
     return Priority(priority_key=heavy_steps.AHEAD if ahead else None, fairness_key=work.tenant)
 
 

@@ -139,10 +139,16 @@ async def test_a_later_attempt_ends_before_the_time_that_all_of_them_have(gone: 
     assert late.value.details[0].code == "Pending"
 
 
-@pytest.mark.parametrize("queued", [None, 0, 86_400])
+FIRST = [(1, 0, False), (1, 9, False), (1, 11, True), (1, 30, True)]
+LATER = [(2, 9, False), (2, 11, True), (2, 30, True), (6, 3, False), (6, 4, True), (60, 1, True)]
+
+
 @pytest.mark.parametrize(
-    ("attempt", "gone", "last"),
-    [(1, 0, False), (2, 9, False), (2, 11, True), (2, 30, True), (6, 3, False), (6, 4, True), (60, 1, True)],
+    ("attempt", "gone", "last", "queued"),
+    [
+        *((*case, None) for case in (*FIRST, *LATER)),
+        *((*case, queued) for case in ((1, 0, False), *LATER) for queued in (0, 86_400)),
+    ],
 )
 async def test_a_failure_after_which_another_attempt_would_have_no_time_is_the_steps_last_word(
     attempt: int, gone: float, last: bool, queued: float | None

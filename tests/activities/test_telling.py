@@ -29,6 +29,7 @@ async def beats(
     first: datetime | None = None,
     attempt: int = 1,
     told_before: bool = True,
+    fails: bool = False,
 ) -> list[tuple[Any, ...]]:
     """The details of an attempt's heartbeats.
 
@@ -36,6 +37,7 @@ async def beats(
         begun: when Temporal handed it out; just now if nothing is said.
         first: when it handed out the first one, of a step whose time begins with that.
         told_before: later ones know of that.
+        fails: the attempt does, and has to.
     """
     told: list[tuple[Any, ...]] = []
     environment = ActivityEnvironment()
@@ -51,7 +53,7 @@ async def beats(
         heartbeat_details=["", first.isoformat()] if first and attempt > 1 and told_before else [],
     )
     asked = ExecuteActivityInput(fn=act, args=[], executor=None, headers={})
-    with contextlib.suppress(ApplicationError):
+    with pytest.raises(ApplicationError) if fails else contextlib.nullcontext():
         await environment.run(Frame().intercept_activity(Act(act)).execute_activity, asked)
     return told
 
@@ -125,7 +127,7 @@ async def test_an_attempt_that_is_to_be_tried_again_tells_the_next_one_since_whe
 
     now = datetime.now(UTC)
     first = now if attempt == 1 else now - timedelta(seconds=30)
-    assert await beats(act, begun=now, first=first, attempt=attempt) == [("a pod", first.isoformat())]
+    assert await beats(act, begun=now, first=first, attempt=attempt, fails=True) == [("a pod", first.isoformat())]
 
 
 async def test_no_next_attempt_is_told_of_a_step_that_has_failed_for_good() -> None:
@@ -133,7 +135,7 @@ async def test_no_next_attempt_is_told_of_a_step_that_has_failed_for_good() -> N
         raise Permanent("never")
 
     now = datetime.now(UTC)
-    assert await beats(act, begun=now, first=now) == []
+    assert await beats(act, begun=now, first=now, fails=True) == []
 
 
 async def test_the_time_of_a_step_whose_first_attempt_was_lost_without_a_word_is_counted_from_the_second() -> None:

@@ -78,6 +78,7 @@ async def test_a_heavy_step_waits_in_a_queue_of_its_own_says_so_and_is_not_late_
         handle = await world.innkeeper.provision("queued", tenant="t1", plan="starter")
         with world.environment.with_time_skipping_disabled():
             await told(handle, "a worker that has room for step prepare")
+        assert await world.storage("queued") == []
         workflow = world.client.get_workflow_handle(workflow_id_of("queued"))
         asked = (await workflow.fetch_history()).events[-1].activity_task_scheduled_event_attributes
         assert asked.schedule_to_close_timeout.ToTimedelta() > IN_QUEUE
