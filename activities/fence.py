@@ -37,8 +37,9 @@ from .storage import read_revisions
 KILL_GRACE = 10.0
 """Seconds that a Helm may outlive its limit, while it is being killed."""
 
-LOOKS_EVERY = 0.02
-"""Seconds between two questions whether the API server knows the new user: its watch takes milliseconds."""
+FIRST_LOOK, LOOKS_EVERY = 0.005, 0.01
+"""Seconds until the API server is asked whether it knows the new user, and between two such questions: its watch takes
+milliseconds, so that one asked at once is mostly asked in vain."""
 
 SETTLING = 2.0
 """Seconds given once to API servers that do not know the new user yet, although another one does."""
@@ -126,7 +127,7 @@ class Fence:
         async def known() -> bool:
             return await self.lets_in(work, user) and (former is None or not await self.lets_in(work, former))
 
-        if not await until(known, at_most=patience(), every=LOOKS_EVERY):
+        if not await until(known, at_most=patience(), first=FIRST_LOOK, every=LOOKS_EVERY):
             where = str(fence.binding_ref(work.namespace))
             raise Pending(
                 f"{where} does not decide who may write: the API server lets in its former user, or not yet {user}",

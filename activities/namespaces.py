@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+
 from temporalio import activity
 
 from ..model import fence, marks, surroundings
@@ -20,6 +23,7 @@ from .polling import patience, until
 from .secrets import Secrets
 from .storage import read_revisions
 from .telling import waiting_for
+from .together import together
 
 _HELD = "remove what holds it, or the finalizers of it; nothing foreign is stripped"
 
@@ -44,18 +48,20 @@ class Namespaces:
             Pending: the namespace is being deleted; tried again until it is gone.
         """
         plan = self._catalog.plan(work.plan)
-        made = await self._namespace(work, plan)
-        there: dict[Ref, Manifest] = {}
-        if made:
-            for manifest in surroundings.around(work, plan):
-                await self._have(manifest, None, work)
-        else:
-            there = await self._surround(work, plan)
-        # A Helm of a chart with objects outside is fenced by none, and may work in this namespace, too.
-        binding = there.get(fence.binding_ref(work.namespace))
-        await self._fence.have(work, binding, fresh=made and not plan.cluster_objects)
+        if await self._namespace(work, plan):
+            wanted = [self._have(manifest, None, work) for manifest in surroundings.around(work, plan)]
+            # A Helm of a chart with objects outside is fenced by none, and may work in this namespace, too.
+            binding = self._fence.have(work, None, fresh=not plan.cluster_objects)
+            await together(*wanted, binding)
+            # Last, since they are data: a namespace that holds any is not deleted where one of the others is refused.
+            await self._secrets.have(work, plan)
+            return Prepared(former_revision=fallback([], work.former_revision))
+        around = objects_of(self._cluster, work, surroundings.KINDS)
+        found, revisions = await asyncio.gather(around, read_revisions(self._cluster, work))
+        there = {Ref.to(each): each for each in found}
+        await self._surround(work, plan, there)
+        await self._fence.have(work, there.get(fence.binding_ref(work.namespace)))
         await self._secrets.have(work, plan)
-        revisions = [] if made else await read_revisions(self._cluster, work)
         return Prepared(former_revision=fallback(revisions, work.former_revision))
 
     async def _namespace(self, work: Work, plan: Plan) -> bool:
@@ -74,18 +80,15 @@ class Namespaces:
         await self._cluster.apply(_keeping_maker(manifest, found))
         return False
 
-    async def _surround(self, work: Work, plan: Plan) -> dict[Ref, Manifest]:
-        """Have around the release what the plan asks for, and nothing that another plan asked for; what was there."""
-        there = {Ref.to(each): each for each in await objects_of(self._cluster, work, surroundings.KINDS)}
+    async def _surround(self, work: Work, plan: Plan, there: Mapping[Ref, Manifest]) -> None:
+        """Have around the release what the plan asks for, and nothing of what is there that another plan asked for."""
         wanted = {Ref.to(manifest): manifest for manifest in surroundings.around(work, plan)}
-        for ref, manifest in wanted.items():
-            await self._have(manifest, there.get(ref), work)
+        await together(*(self._have(manifest, there.get(ref), work) for ref, manifest in wanted.items()))
         # Neither the release's rights nor the stop's quota are a plan's.
         kept = (fence.BINDING, marks.STOP_QUOTA)
         for ref, item in there.items():
             if ref not in wanted and ref.name not in kept and marks.is_ours(item, work.instance, work.tenant):
                 await self._cluster.delete(ref, uid=item["metadata"]["uid"])
-        return there
 
     async def _have(self, manifest: Manifest, found: Manifest | None, work: Work) -> None:
         """Make the object, or bring this instance's own to the wanted state.
@@ -149,7 +152,8 @@ class Namespaces:
                 before = work.model_copy(update={"plan": work.former_plan, **maker})
                 former = self._former(work)
                 await self._cluster.apply(_keeping_maker(surroundings.namespace(before, former), found))
-                await self._surround(before, former)
+                there = await objects_of(self._cluster, before, surroundings.KINDS)
+                await self._surround(before, former, {Ref.to(each): each for each in there})
         elif not await self._holds_data(work):
             await self._cluster.delete(Ref("v1", "Namespace", work.namespace), uid=found["metadata"]["uid"])
             await self._see_it_go(work, found)

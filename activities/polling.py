@@ -80,10 +80,13 @@ def patience() -> float:
     return max(limit - RESERVE, limit / 2).total_seconds()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, at_most: float, every: float = INTERVAL) -> bool:
-    """Look until the condition holds; False where it did not within `at_most` seconds."""
+async def until(
+    condition: Callable[[], Awaitable[bool]], *, at_most: float, every: float = INTERVAL, first: float = 0.0
+) -> bool:
+    """Look until the condition holds, for the first time after `first` seconds; False: not within `at_most`."""
     try:
         async with asyncio.timeout(at_most):
+            await asyncio.sleep(first)
             while not await condition():
                 await asyncio.sleep(every)
     except TimeoutError:

@@ -86,8 +86,8 @@ class Releases:
             work, plan, chart_digest=facts.digest, secret_values=await self._secrets.values(work, plan)
         ).model_copy(update={"keep_volumes": facts.forgets_data})
         up = False
+        revisions = await self._storage.revisions(work)
         for _ in range(MOST_ACTS):
-            revisions = await self._storage.revisions(work)
             await hold.reach(plan, revisions)
             now = await self._moment(revisions)
             match release.decide(revisions, wanted.mark, now, self._hard_limit, alone=hold.alone):
@@ -109,6 +109,10 @@ class Releases:
                         up = True
                     async with hold.acting() as user:
                         await self._helm.upgrade(wanted, limit=limit, acting_as=user)
+                    if hold.alone:
+                        revisions = await self._storage.after_upgrade(work, revisions)
+                        continue
+            revisions = await self._storage.revisions(work)
         raise Pending(f"release {work.release} does not settle", fix="look at it with `helm history`, then ask again")
 
     async def _moment(self, revisions: Sequence[Revision]) -> datetime:

@@ -4,10 +4,13 @@ A list is what an API server is slowest at: it must first be told that its cache
 tenth of a second where nothing changes. A get goes to its database at once. So who only wants to know what runs gets
 the revision that was the newest when this worker last looked. Helm marks it superseded before another one is deployed
 (`pkg/action/upgrade.go` and `rollback.go` of Helm 3), so as long as it is deployed none after it is. Where that mark
-was lost two are deployed: the release step mends it, and reads all of the storage before and after each act.
+was lost two are deployed: the release step mends it, and looks at each before and after each act.
 """
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
 
 from ..model import release
 from ..model.messages import Work
@@ -36,7 +39,28 @@ class Storage:
 
     async def revisions(self, work: Work) -> list[Revision]:
         """All of the release, the oldest first; one list."""
-        found = await read_revisions(self._cluster, work)
+        return self._known(work, await read_revisions(self._cluster, work))
+
+    async def after_upgrade(self, work: Work, before: Sequence[Revision]) -> list[Revision]:
+        """All of the release after an upgrade, or an install, beside which no other Helm could write.
+
+        It has made the revision after the newest, and marked superseded what was deployed: that is a get each, and
+        only where it is not so a list.
+
+        Args:
+            work: the operation's.
+            before: what was stored before, the oldest first.
+        """
+        made = before[-1].version + 1 if before else 1
+        deployed = [each.version for each in before if each.state is State.DEPLOYED]
+        found = await asyncio.gather(*(self._revision(work, version) for version in (*deployed, made)))
+        stored = {each.version: each for each in (*before, *found) if each is not None}
+        ordered = [stored[version] for version in sorted(stored)]
+        if None in found or release.settled_at(ordered) is None:
+            return await self.revisions(work)
+        return self._known(work, ordered)
+
+    def _known(self, work: Work, found: list[Revision]) -> list[Revision]:
         key = (work.namespace, work.release)
         self._newest.pop(key, None)
         if found and found[-1].state is State.DEPLOYED:

@@ -58,10 +58,10 @@ class Workloads:
                     await watch.changed()
         except TimeoutError:
             raise _too_late(work, found) from None
-        await self._demand_open(work)
+        running, _ = await asyncio.gather(self._running(work), self._demand_open(work))
         plan = self._catalog.plans.get(work.plan)
         url = url_of(work, plan) if plan else None
-        return Ready(revision=(await self._running(work)).version, url=url, sizes=sizes_of(seen))
+        return Ready(revision=running.version, url=url, sizes=sizes_of(seen))
 
     @activity.defn(name="settle")
     async def settle(self, work: Work) -> Ready:

@@ -1,58 +1,65 @@
 """What many instances cost at once, beside bare Helm doing the same: each round plays both, in turns, on one platform.
 
-Prints Markdown tables and writes all figures, with the machine and its load, to benchmarks/results/fleet.json. Ratios
-are what counts: the same work differs by half from one run to the next. Nothing is asserted here.
+Prints Markdown tables and writes all figures, with the machine and its load, to benchmarks/results, a file for each
+series. Ratios are what counts: the same work differs by half from one run to the next. Nothing is asserted here.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from . import fleet_tables
 from .arms import PHASES
-from .costs import Costs
-from .machine import Report, last, origin, publish
+from .machine import Report, publish_all
 from .records import Record, measured
+from .series import Series, figures_of, was_left
 from .stage import Stage, opened, say
 
 PODS = 3
 """Of one instance at most: two, and a new one before an old one goes."""
 
+NEEDED = frozenset({"provision", "uninstall"})
+"""Phases that are played where they are not measured, too."""
 
-async def played(stage: Stage, size: int, number: int) -> AsyncIterator[Record]:
+
+async def played(stage: Stage, size: int, number: int, phases: Sequence[str]) -> AsyncIterator[Record]:
     """One round: each phase by both arms, one after the other; who is first changes from round to round."""
     order = ("ours", "bare") if number % 2 == 0 else ("bare", "ours")
     names = {arm: [f"{arm}-{size}-{stage.present}-{number}-{index}" for index in range(size)] for arm in order}
     for phase in PHASES:
         for arm in order:
-            yield await measured(stage, arm, phase, names[arm], number)
+            if phase in phases:
+                yield await measured(stage, arm, phase, names[arm], number)
+            elif phase in NEEDED:
+                await stage.arms[arm].phase(phase, names[arm])
     for arm in order:
         await stage.arms[arm].phase("purge", names[arm])
 
 
-async def measure(arguments: argparse.Namespace, report: Report) -> list[Record]:
-    """All figures of one run; what was measured is written after each round."""
-    found: list[Record] = []
-    async with opened(on_disk=arguments.on_disk) as stage:
-        report.parts = await stage.versions()
-        await stage.make_room(max(arguments.present) + 2 * PODS * max(arguments.sizes))
-        for others in sorted(set(arguments.present)):
+async def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """All figures of one run, by series; what was measured is written after each round."""
+    reports = {
+        series: Report(series.name)
+        for series in sorted(Series(chosen.on_disk, others, size) for others in chosen.present for size in chosen.sizes)
+    }
+    told: dict[Series, dict[str, Any]] = {}
+    async with opened(on_disk=chosen.on_disk) as stage:
+        parts = await stage.versions()
+        await stage.make_room(max(chosen.present) + 2 * PODS * max(chosen.sizes))
+        for others in sorted({each.present for each in reports}):
             await stage.fill(others)
-            for number in range(arguments.rounds):
-                for size in sorted(set(arguments.sizes)):
-                    async for record in played(stage, size, number):
+            found: list[Record] = []
+            for number in range(chosen.rounds):
+                for series in (each for each in reports if each.present == others):
+                    async for record in played(stage, series.size, number, chosen.phases):
                         found.append(record)
                         _say(record)
-                    report.leave(_figures(arguments, found))
-    return found
-
-
-def _figures(arguments: argparse.Namespace, records: list[Record]) -> dict[str, Any]:
-    return {"temporal on disk": arguments.on_disk, "records": [asdict(record) for record in records]}
+                    reports[series].parts = parts
+                    told[series] = reports[series].leave(figures_of(series, found))
+    return list(told.values())
 
 
 def _say(record: Record) -> None:
@@ -67,21 +74,19 @@ def main() -> None:
     parser.add_argument("--sizes", default=[1, 10, 100], help="instances at once (1 10 100)", **more)
     parser.add_argument("--present", default=[0], help="others that run meanwhile, as 0 300 1000 (0)", **more)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each size, both arms in turns (5)")
+    what = f"what is measured ({' '.join(PHASES)})"
+    parser.add_argument("--phases", default=PHASES, nargs="+", choices=PHASES, metavar="PHASE", help=what)
     parser.add_argument("--on-disk", action="store_true", help="keep Temporal's state on disk")
-    parser.add_argument("--last", action="store_true", help="measure nothing, and show the last run's tables")
+    parser.add_argument("--last", action="store_true", help="measure nothing, and show the last run's of each series")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
-    arguments = parser.parse_args()
-    if arguments.last:
-        told = last("fleet", "make bench")
-    else:
-        report = Report("fleet")
-        told = report.leave(_figures(arguments, asyncio.run(measure(arguments, report))))
-    where = "on disk" if told["temporal on disk"] else "in memory"
-    records = [Record(**{**each, "costs": Costs(**each["costs"])}) for each in told["records"]]
-    lines = [f"{origin(told)} Temporal's state is {where}.", "", *fleet_tables.report(records)]
-    print("\n".join(lines))
-    if arguments.publish:
-        publish("fleet", lines)
+    chosen = parser.parse_args()
+    tolds = was_left() if chosen.last else asyncio.run(measure(chosen))
+    if not tolds:
+        raise SystemExit("There is no benchmarks/results/fleet-*.json. Run: make bench")
+    blocks = fleet_tables.blocks(tolds)
+    print("\n\n".join("\n".join(lines) for lines in blocks.values()))
+    if chosen.publish:
+        publish_all(blocks)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from .arms import PHASES
 from .costs import PROCESSES
 from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
+from .machine import origin
 from .records import Record
+from .series import Series, complete, records_of, series_of
 
 SUMMARY = (
     *("", "ours, s", "bare, s", "ratio", "one of ours, s", "one of bare's, s", "CPU s", "ratio of CPU"),
@@ -18,20 +21,27 @@ LIMITS = {
     100: {"provision": 1.3, "upgrade": 1.3, "stop": 1.2, "start": 1.2, "restart": 1.2},
     300: {"provision": 1.3, "upgrade": 1.3},
 }
-"""What was promised: at most so many times what bare Helm takes, with nothing else present."""
+"""What was promised: at most so many times what bare Helm takes, with nothing else present and Temporal in memory."""
+
+HISTORY = {"provision": 30, "stop": 20}
+"""What was promised: events of a history at most."""
+
+DETAILS = "fleet-details"
+"""The place in docs/performance.md of what is told of one series only."""
 
 LITTLE = 0.05
 """Requests a release below which a kind of them is not told."""
 
 
 class Found:
-    """The records of one size with so many others present."""
+    """The records of one series."""
 
-    def __init__(self, records: Sequence[Record], size: int, present: int) -> None:
-        self.records = [each for each in records if (each.size, each.present) == (size, present)]
-        self.size = size
-        self.present = present
-        self.rounds = len({each.round for each in self.records})
+    def __init__(self, series: Series, records: Sequence[Record]) -> None:
+        self.series = series
+        self.records = records
+        self.size = series.size
+        self.rounds = len({each.round for each in records})
+        self.phases = [phase for phase in PHASES if any(each.phase == phase for each in records)]
 
     def of(self, arm: str, phase: str) -> list[Record]:
         """One arm's records of a phase."""
@@ -46,30 +56,36 @@ class Found:
         return {each.round: each.cpu for each in self.of(arm, phase)}
 
 
-def report(records: Sequence[Record]) -> list[str]:
-    """All tables; the details are those of the greatest size, with the fewest others present."""
-    played = sorted({(each.present, each.size) for each in records})
-    founds = [Found(records, size, present) for present, size in played]
-    lines = ["### Targets", "", *verdicts(targets(founds))]
-    for found in founds:
-        lines += ["", f"### {_title(found)}", "", *summary(found)]
-    details = next(found for found in reversed(founds) if found.present == founds[0].present)
-    lines += ["", f"### CPU seconds by process, ours / bare: {_title(details)}", "", *by_process(details)]
-    lines += ["", f"### API requests a release, ours / bare: {_title(details)}", "", *by_request(details)]
-    lines += ["", f"### Seconds of each step, p50 / p95 / p99: {_title(details)}", "", *by_step(details)]
-    lines += ["", f"### MiB at most: {_title(details)}", "", *by_memory(details)]
+def blocks(tolds: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The tables by their place in docs/performance.md; the details are those of the largest series that has all."""
+    made = {}
+    for told in tolds:
+        found = Found(series_of(told), records_of(told))
+        rounds = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
+        lines = [f"### {found.series.title}, {rounds}", "", origin(told), ""]
+        if judged := verdicts(targets(found)):
+            lines += [*judged, ""]
+        made[found.series.name] = [*lines, *summary(found)]
+    if having_all := complete(tolds):
+        told = having_all[-1]
+        made[DETAILS] = details(Found(series_of(told), records_of(told)))
+    return made
+
+
+def details(found: Found) -> list[str]:
+    """What the CPU seconds, the requests and the time went to."""
+    title = found.series.title
+    lines = [f"### CPU seconds by process, ours / bare: {title}", "", *by_process(found)]
+    lines += ["", f"### API requests a release, ours / bare: {title}", "", *by_request(found)]
+    lines += ["", f"### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
+    lines += ["", f"### MiB at most: {title}", "", *by_memory(found)]
     return lines
-
-
-def _title(found: Found) -> str:
-    rounds = "1 round" if found.rounds == 1 else f"{found.rounds} rounds"
-    return f"{found.size} at once, {found.present} others present, {rounds}"
 
 
 def summary(found: Found) -> list[str]:
     """One line a phase."""
     rows = []
-    for phase in PHASES:
+    for phase in found.phases:
         ours, bare = found.of("ours", phase), found.of("bare", phase)
         seconds = found.seconds("ours", phase), found.seconds("bare", phase)
         cpu = found.cpu("ours", phase), found.cpu("bare", phase)
@@ -145,16 +161,14 @@ def by_memory(found: Found) -> list[str]:
     return table(("", "MiB"), [(name, f"{max(most(name, 'ours'), most(name, 'bare')):.0f}") for name in names])
 
 
-def targets(founds: Sequence[Found]) -> Iterator[Target]:
+def targets(found: Found) -> Iterator[Target]:
     """What was promised of the figures that there are."""
-    for found in founds:
-        if found.present:
-            continue
-        for phase, limit in LIMITS.get(found.size, {}).items():
-            told = ratio(found.seconds("ours", phase), found.seconds("bare", phase))
-            if told is not None:
-                yield Target(f"{phase} of {found.size}", limit, told, " × bare")
-    for phase, most in (("provision", 30), ("stop", 20)):
-        events = [count for found in founds for record in found.of("ours", phase) for count in record.events]
-        if events:
+    if found.series.present or found.series.on_disk:
+        return
+    for phase, limit in LIMITS.get(found.size, {}).items():
+        told = ratio(found.seconds("ours", phase), found.seconds("bare", phase))
+        if told is not None:
+            yield Target(f"{phase} of {found.size}", limit, told, " × bare")
+    for phase, most in HISTORY.items():
+        if events := [count for record in found.of("ours", phase) for count in record.events]:
             yield Target(f"history of a {phase}", most, max(events), " events")

@@ -106,6 +106,11 @@ def last(name: str, made_by: str) -> dict[str, Any]:
     return found
 
 
+def left(prefix: str) -> list[dict[str, Any]]:
+    """What the last runs left whose names begin so."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"{prefix}*.json"))]
+
+
 def origin(told: Mapping[str, Any]) -> str:
     """One paragraph that says where and of what the tables below it are."""
     where, (before, after) = told["machine"], told["load before and after"]
@@ -120,4 +125,13 @@ def origin(told: Mapping[str, Any]) -> str:
 def publish(name: str, block: Sequence[str]) -> None:
     """Put the tables into docs/performance.md, in place of those of the run before."""
     PAGE.write_text(pasted(PAGE.read_text(), name, block))
-    print(f"\n{PAGE.relative_to(ROOT)} has these tables now.")
+    print(f"\n{PAGE.relative_to(ROOT)} has the tables of {name} now.")
+
+
+def publish_all(blocks: Mapping[str, Sequence[str]]) -> None:
+    """Put each of them into its place in docs/performance.md; what has none there is told."""
+    for name, block in blocks.items():
+        if f"<!-- {name}: begin -->" in PAGE.read_text():
+            publish(name, block)
+        else:
+            print(f"\n{PAGE.relative_to(ROOT)} has no place for {name}, which is left out.")

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from . import crowd, rush, scale_tables
-from .machine import Report, last, publish, was_left
+from .machine import Report, last, publish_all, was_left
 from .stage import opened
 
 SCENARIOS: dict[str, Callable[[argparse.Namespace], Awaitable[dict[str, Any]]]] = {
@@ -57,10 +57,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if not chosen.last:
         asyncio.run(measure(chosen))
-    lines = scale_tables.report(found := left())
-    print("\n".join(lines))
+    blocks = scale_tables.blocks(found := left())
+    print("\n\n".join("\n".join(lines) for lines in blocks.values()))
     if chosen.publish:
-        publish("scale", lines)
+        publish_all(blocks)
     return 1 if any(run["lost"] for run in scale_tables.backlogs(found.get("backlog", {}))) else 0
 
 

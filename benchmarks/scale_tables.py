@@ -15,14 +15,15 @@ Figures = Mapping[str, Any]
 RUNS = ("undisturbed", "worker killed")
 
 
-def report(told: Mapping[str, Figures]) -> list[str]:
-    """All tables of the scenarios that were played, from what each left."""
-    lines = ["### Targets", "", *verdicts(targets({name: each[name] for name, each in told.items()}))]
+def blocks(told: Mapping[str, Figures]) -> dict[str, list[str]]:
+    """The tables of the scenarios that were played, by their place in docs/performance.md."""
+    made = {}
     for name, tables in (("flat", flat), ("load", load), ("sick", sick), ("backlog", backlog)):
         if name in told:
             heading, *rest = tables(told[name][name])
-            lines += ["", heading, "", origin(told[name]), *rest]
-    return lines
+            judged = verdicts(targets({name: told[name][name]}))
+            made[f"scale-{name}"] = [heading, "", origin(told[name]), "", *judged, *rest]
+    return made
 
 
 def _by_round(records: Sequence[Figures], present: int, figure: str) -> dict[int, float]:

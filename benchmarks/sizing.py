@@ -1,7 +1,7 @@
 """How many workers, and how large a Temporal, so many instances need: by a model, from what the benchmarks measured.
 
-Reads benchmarks/results/fleet.json and scale-load.json (and reconcile.json, where there is one). The model is that of
-docs/performance.md: rates × costs, with a factor for the busiest hour and room to spare.
+Reads fleet-*.json and scale-load.json in benchmarks/results (and reconcile.json, where there is one). The model is
+that of docs/performance.md: rates × costs, with a factor for the busiest hour and room to spare.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from . import series
 from .arms import PHASES
 from .figures import middle, table
 from .machine import last, origin, publish, was_left
@@ -125,10 +126,8 @@ def need(instances: int, costs: Mapping[str, Cost], held: Held, assumed: Assumed
 
 
 def costs_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Cost]:
-    """Each operation's cost, from ours of the largest size with the fewest others; its seconds from the smallest."""
+    """Each operation's cost, from ours of the largest size; its seconds from the smallest."""
     ours = [each for each in records if each["arm"] == "ours"]
-    fewest = min((each["present"] for each in ours), default=0)
-    ours = [each for each in ours if each["present"] == fewest]
     sizes = sorted({each["size"] for each in ours})
     found = {}
     for phase in PHASES:
@@ -225,11 +224,15 @@ def main() -> int:
     parser.add_argument("--retention", type=float, default=30.0, help="days for which histories are kept (30)")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args()
-    fleet, load = last("fleet", "make bench"), last("scale-load", "make bench-scale ARGS=load")["load"]
+    fleets = series.complete(series.was_left())
+    if not fleets:
+        raise SystemExit("There is no benchmarks/results/fleet-*.json with all phases. Run: make bench")
+    load = last("scale-load", "make bench-scale ARGS=load")["load"]
     looked = was_left("reconcile")
     look = look_of(last("reconcile", "make bench-reconcile")) if looked else 0.0
     assumed = Assumed(_daily(chosen.daily), chosen.peak, chosen.busy, chosen.cores, chosen.retention, look)
-    lines = [origin(fleet), "", *tables(chosen.instances, costs_of(fleet["records"]), held_of(load), assumed)]
+    costs = costs_of([record for fleet in fleets for record in fleet["records"]])
+    lines = [origin(fleets[-1]), "", *tables(chosen.instances, costs, held_of(load), assumed)]
     print("\n".join(lines))
     if chosen.publish:
         publish("sizing", lines)

@@ -105,3 +105,43 @@ async def test_in_a_namespace_that_was_just_made_no_helm_is_looked_for_unless_on
     before = bench.faults.count("cluster.list_objects")
     await bench.attempt(bench.namespaces.prepare, WORK.model_copy(update={"plan": plan}))
     assert bench.faults.count("cluster.list_objects") - before == lists
+
+
+async def lose_the_mark(bench: Bench) -> None:
+    """Helm warns and goes on where it cannot mark what it has replaced."""
+    await upgrade(bench)
+    assert await bench.world.patch(record(1), {"metadata": {"labels": {"status": "deployed"}}}) is not None
+
+
+async def upgrade_twice(bench: Bench) -> None:
+    """Somebody upgrades it by hand right after."""
+    await upgrade(bench)
+    await bench.attempt(bench.releases.release, WORK.model_copy(update={"request_id": "r3"}))
+
+
+async def prune(bench: Bench) -> None:
+    """Helm keeps so many revisions only."""
+    await upgrade(bench)
+    await bench.remove(record(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "lists"), [(upgrade, 0), (lose_the_mark, 1), (upgrade_twice, 1), (prune, 1), (uninstall, 1)]
+)
+async def test_after_an_upgrade_all_is_known_as_truly_as_by_a_list(
+    bench: Bench, change: Callable[[Bench], Awaitable[None]], lists: int
+) -> None:
+    storage = Storage(bench.cluster)
+    before = await storage.revisions(WORK)
+    await change(bench)
+    listed = bench.faults.count("cluster.list_objects")
+    found = await storage.after_upgrade(WORK, before)
+    assert bench.faults.count("cluster.list_objects") - listed == lists
+    assert found == await storage.revisions(WORK)
+
+
+async def test_after_the_first_install_its_only_revision_is_got(bench: Bench) -> None:
+    storage = Storage(bench.cluster)
+    listed = bench.faults.count("cluster.list_objects")
+    [found] = await storage.after_upgrade(WORK, [])
+    assert (found.version, bench.faults.count("cluster.list_objects") - listed) == (1, 0)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.benchmarks import figures, scale
+from innkeeper.benchmarks import figures, fleet_tables, scale
+from innkeeper.benchmarks.series import Series
 
 
 @pytest.fixture
@@ -12,7 +13,19 @@ def page(root: Path) -> str:
     return (root / "docs" / "performance.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["fleet", "scale", "sizing"])
+MEASURED = [
+    *(Series(on_disk=False, present=0, size=size) for size in (1, 10, 100, 300)),
+    *(Series(on_disk=False, present=present, size=100) for present in (300, 1000)),
+    *(Series(on_disk=True, present=0, size=size) for size in (100, 300)),
+]
+PLACES = [
+    *(series.name for series in MEASURED),
+    *(f"scale-{scenario}" for scenario in scale.SCENARIOS),
+    *(fleet_tables.DETAILS, "sizing"),
+]
+
+
+@pytest.mark.parametrize("name", PLACES)
 def test_the_page_has_a_place_for_each_benchmarks_tables(page: str, name: str) -> None:
     assert "\na table\n" in figures.pasted(page, name, ["a table"])
 

@@ -17,7 +17,7 @@ A_SECOND = 86_400
 def record(**changed: Any) -> dict[str, Any]:
     cpu = {"worker": 3.0, "Helm": 1.0, "Temporal": 2.0}
     costs = {"cpu": cpu, "requests": {"GET pods": 30, "LIST pods": 10}, "calls": 20}
-    common = {"arm": "ours", "phase": "stop", "size": 10, "present": 0, "costs": costs}
+    common = {"arm": "ours", "phase": "stop", "size": 10, "costs": costs}
     return {**common, "events": [20, 22, 21], "history_bytes": [2048], "latencies": [1.0, 3.0, 2.0], **changed}
 
 
@@ -63,12 +63,7 @@ def test_an_operation_whose_cost_is_unknown_is_no_free_one() -> None:
 
 
 def test_an_operations_cost_is_that_of_ours_in_a_crowd_and_its_time_that_of_one_alone() -> None:
-    records = [
-        record(),
-        record(size=1, latencies=[0.5]),
-        record(arm="bare", latencies=[9.0]),
-        record(present=300, events=[99]),
-    ]
+    records = [record(), record(size=1, latencies=[0.5]), record(arm="bare", latencies=[9.0])]
     assert sizing.costs_of(records)["stop"] == Cost(0.4, 0.2, 2.0, 4.0, 21.0, 2.0, 0.5)
 
 

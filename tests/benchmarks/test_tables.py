@@ -1,5 +1,6 @@
 """Holds what the tables of `make bench` and `make bench-scale` say, on figures that are easy to reckon with."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from innkeeper.benchmarks.arms import PHASES
 from innkeeper.benchmarks.costs import PROCESSES, Costs
 from innkeeper.benchmarks.fleet_tables import Found
 from innkeeper.benchmarks.records import Record
+from innkeeper.benchmarks.series import Series, complete, figures_of, series_of
 
 SIZE = 100
+ALONE = Series(on_disk=False, present=0, size=SIZE)
 
 
 def record(arm: str, phase: str, number: int, seconds: float, **changed: Any) -> Record:
@@ -38,7 +41,7 @@ def cells(lines: list[str], first: str) -> list[str]:
 
 
 def test_a_phase_is_told_with_both_times_and_the_ratio_of_rounds() -> None:
-    shown = dict(zip(fleet_tables.SUMMARY, cells(fleet_tables.summary(Found(rounds(), SIZE, 0)), "stop"), strict=True))
+    shown = dict(zip(fleet_tables.SUMMARY, cells(fleet_tables.summary(Found(ALONE, rounds())), "stop"), strict=True))
     assert (shown["ours, s"], shown["bare, s"]) == ("18.00", "15.00")
     assert shown["ratio"] == "**1.20** (1.20–1.20)"
     assert (shown["API requests each"], shown["database calls each"]) == ("2 / 2", "3.0")
@@ -51,29 +54,60 @@ def test_what_only_innkeeper_has_and_what_rests_meanwhile_is_no_cost_of_bare_hel
 
 
 def test_requests_that_are_no_instances_are_not_told() -> None:
-    shown = fleet_tables.by_request(Found(rounds(), SIZE, 0))
+    shown = fleet_tables.by_request(Found(ALONE, rounds()))
     assert cells(shown, "POST pods") == ["POST pods", *["2.0 / 2.0"] * len(PHASES)]
     assert not any("leases" in line for line in shown)
 
 
-def test_each_size_has_its_table_and_the_largest_one_the_details() -> None:
-    shown = fleet_tables.report([*rounds(), *rounds(size=10), *rounds(present=300)])
-    headings = [line.removeprefix("### ") for line in shown if line.startswith("### ")]
-    assert headings[1:4] == [
-        "10 at once, 0 others present, 2 rounds",
-        "100 at once, 0 others present, 2 rounds",
-        "100 at once, 300 others present, 2 rounds",
+def written(series: Series, records: Sequence[Record]) -> Mapping[str, Any]:
+    """What a run leaves of a series."""
+    return {**where(), **figures_of(series, records)}
+
+
+def test_each_series_has_its_table_and_the_largest_that_has_all_phases_the_details() -> None:
+    ten, many = Series(False, 0, 10), Series(False, 0, 300)
+    beside, disk = Series(False, 300, SIZE), Series(True, 0, SIZE)
+    some = [each for each in rounds(size=300) if each.phase == "provision"]
+    tolds = [written(ten, rounds(size=10)), written(ALONE, [*rounds(), *some]), written(many, some)]
+    tolds += [written(beside, rounds(present=300)), written(disk, rounds())]
+    shown = fleet_tables.blocks(tolds)
+    assert [lines[0] for name, lines in shown.items() if name != fleet_tables.DETAILS] == [
+        "### 10 at once, 2 rounds",
+        "### 100 at once, 2 rounds",
+        "### 300 at once, 2 rounds",
+        "### 100 at once, 300 others present, 2 rounds",
+        "### 100 at once, Temporal on disk, 2 rounds",
     ]
-    assert [heading.endswith("100 at once, 0 others present, 2 rounds") for heading in headings[4:]] == [True] * 4
+    headings = [line for line in shown[fleet_tables.DETAILS] if line.startswith("### ")]
+    assert [heading.endswith(": 100 at once") for heading in headings] == [True] * 4
+    assert [line.split(" | ")[0] for line in shown[many.name]][-1] == "| provision"
+    assert [series_of(each) for each in complete(tolds)] == [ten, ALONE]
+
+
+@pytest.mark.parametrize(
+    ("series", "name"),
+    [
+        (ALONE, "fleet-100"),
+        (Series(on_disk=True, present=0, size=300), "fleet-300-on-disk"),
+        (Series(on_disk=False, present=1000, size=100), "fleet-100-beside-1000"),
+    ],
+)
+def test_a_series_has_a_file_and_a_place_of_its_own(series: Series, name: str) -> None:
+    assert series.name == name
 
 
 def test_targets_are_those_of_the_sizes_that_were_measured() -> None:
-    told = {each.what: each.verdict for each in fleet_tables.targets([Found(rounds(), SIZE, 0)])}
+    told = {each.what: each.verdict for each in fleet_tables.targets(Found(ALONE, rounds()))}
     assert told == {
         **{f"{phase} of 100": "met" for phase in ("provision", "upgrade", "stop", "start", "restart")},
         "history of a provision": "missed by 3%",
         "history of a stop": "missed by 55%",
     }
+
+
+@pytest.mark.parametrize("series", [Series(False, 300, SIZE), Series(True, 0, SIZE)])
+def test_nothing_was_promised_of_others_present_or_of_a_temporal_on_disk(series: Series) -> None:
+    assert not list(fleet_tables.targets(Found(series, rounds(present=series.present))))
 
 
 def backlog(**changed: Any) -> dict[str, Any]:
@@ -108,28 +142,34 @@ def sick() -> dict[str, Any]:
     return {"size": 150, "healthy": 120, "rounds": played}
 
 
+def where() -> dict[str, Any]:
+    """What each run leaves of where it was played."""
+    machine = {"cores": 2, "processor": "P", "memory GiB": 8.0, "system": "Linux", "kernel": "6"}
+    of = {"at": "2026-01-02T03:04:05+00:00", "machine": machine, "versions": {"innkeeper": "1"}}
+    return {**of, "load before and after": [0.1, 2.0]}
+
+
 def left(**scenarios: Any) -> dict[str, Any]:
     """What each scenario's run left."""
-    where = {"cores": 2, "processor": "P", "memory GiB": 8.0, "system": "Linux", "kernel": "6"}
-    of = {"at": "2026-01-02T03:04:05+00:00", "machine": where, "versions": {"innkeeper": "1"}}
-    return {name: {**of, "load before and after": [0.1, 2.0], name: each} for name, each in scenarios.items()}
+    return {name: {**where(), name: each} for name, each in scenarios.items()}
 
 
-def test_every_scenario_has_its_table_and_says_when_it_was_played() -> None:
-    shown = scale_tables.report(left(flat=flat(), load=load(), sick=sick(), backlog=backlog()))
-    assert len([line for line in shown if line.startswith("2026-01-02 03:04 UTC, 2 cores (P)")]) == 4
-    assert [line for line in shown if line.startswith("### ")] == [
-        "### Targets",
-        "### A provision with 1000 others present",
-        "### The worker with 1000 present",
-        "### 30 sick among 150",
-        "### 10 requests at once to one worker",
-    ]
+def test_every_scenario_has_its_place_and_says_when_it_was_played() -> None:
+    shown = scale_tables.blocks(left(flat=flat(), load=load(), sick=sick(), backlog=backlog()))
+    assert all(lines[2].startswith("2026-01-02 03:04 UTC, 2 cores (P)") for lines in shown.values())
+    assert {name: lines[0] for name, lines in shown.items()} == {
+        "scale-flat": "### A provision with 1000 others present",
+        "scale-load": "### The worker with 1000 present",
+        "scale-sick": "### 30 sick among 150",
+        "scale-backlog": "### 10 requests at once to one worker",
+    }
 
 
 @pytest.mark.parametrize("played", [{"flat": flat()}, {"load": load()}, {"sick": sick()}, {"backlog": backlog()}])
 def test_a_scenario_may_be_played_alone(played: dict[str, Any]) -> None:
-    assert len(scale_tables.report(left(**played))) > 8
+    [(name, lines)] = scale_tables.blocks(left(**played)).items()
+    assert name.removeprefix("scale-") in played
+    assert lines[4] == "| target | wanted | measured |  |"
 
 
 def test_the_healthy_among_sick_ones_are_compared_with_both() -> None:
