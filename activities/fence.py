@@ -37,9 +37,10 @@ from .storage import read_revisions
 KILL_GRACE = 10.0
 """Seconds that a Helm may outlive its limit, while it is being killed."""
 
-FIRST_LOOK, LOOKS_EVERY = 0.005, 0.01
-"""Seconds until the API server is asked whether it knows the new user, and between two such questions: its watch takes
-milliseconds, so that one asked at once is mostly asked in vain."""
+FIRST_LOOK, LOOKS_EVERY = 0.005, 0.1
+"""Seconds until the API server is asked whether it knows the new user, and at most between two such questions. Its
+watch takes milliseconds, so one that is asked at once mostly says no; where nobody enforces rights all do, for minutes.
+"""
 
 SETTLING = 2.0
 """Seconds given once to API servers that do not know the new user yet, although another one does."""

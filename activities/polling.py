@@ -83,12 +83,21 @@ def patience() -> float:
 async def until(
     condition: Callable[[], Awaitable[bool]], *, at_most: float, every: float = INTERVAL, first: float = 0.0
 ) -> bool:
-    """Look until the condition holds, for the first time after `first` seconds; False: not within `at_most`."""
+    """Look until the condition holds; False where it did not within `at_most` seconds.
+
+    Args:
+        condition: what is looked at.
+        at_most: seconds.
+        every: seconds between two looks.
+        first: seconds before the first look; each pause after it is twice the one before, up to `every`.
+    """
+    pause = first
     try:
         async with asyncio.timeout(at_most):
-            await asyncio.sleep(first)
+            await asyncio.sleep(pause)
             while not await condition():
-                await asyncio.sleep(every)
+                pause = min(2 * pause, every) or every
+                await asyncio.sleep(pause)
     except TimeoutError:
         return False
     return True

@@ -4,7 +4,7 @@ A list is what an API server is slowest at: it must first be told that its cache
 tenth of a second where nothing changes. A get goes to its database at once. So who only wants to know what runs gets
 the revision that was the newest when this worker last looked. Helm marks it superseded before another one is deployed
 (`pkg/action/upgrade.go` and `rollback.go` of Helm 3), so as long as it is deployed none after it is. Where that mark
-was lost two are deployed: the release step mends it, and looks at each before and after each act.
+was lost two are deployed: the release step mends it, and looks for it before and after each act.
 """
 
 from __future__ import annotations
@@ -42,15 +42,18 @@ class Storage:
         return self._known(work, await read_revisions(self._cluster, work))
 
     async def after_upgrade(self, work: Work, before: Sequence[Revision]) -> list[Revision]:
-        """All of the release after an upgrade, or an install, beside which no other Helm could write.
+        """The release after an upgrade, or an install, beside which no other Helm could write.
 
         It has made the revision after the newest, and marked superseded what was deployed: that is a get each, and
-        only where it is not so a list.
+        only where it is not so a list. What Helm has pruned for the new one is still among them.
 
         Args:
             work: the operation's.
             before: what was stored before, the oldest first.
         """
+        # What is pending was an earlier attempt's, of whose Helm a last write may be let in late (`fence`).
+        if any(each.state.in_flight or each.state is State.UNKNOWN for each in before):
+            return await self.revisions(work)
         made = before[-1].version + 1 if before else 1
         deployed = [each.version for each in before if each.state is State.DEPLOYED]
         found = await asyncio.gather(*(self._revision(work, version) for version in (*deployed, made)))

@@ -8,9 +8,10 @@ from typing import Any
 
 
 async def together(*calls: Coroutine[Any, Any, object]) -> None:
-    """Make these calls at once, and wait for all of them, also where one fails or the step is called off.
+    """Make these calls at once, and wait until each has ended, also where one fails or the step is called off.
 
-    What was written must be there when the step's end is told: an undo that came earlier would not find it.
+    So what was written is there when a failure is told: an undo that came earlier would not find it. Of a step that is
+    called off a request that was sent may still be written later, as where it makes one call after the other.
 
     Raises:
         Exception: what the first of them raised that failed, in the order in which they are given.

@@ -15,14 +15,17 @@ from . import fleet_tables
 from .arms import PHASES
 from .machine import Report, publish_all
 from .records import Record, measured
-from .series import Series, figures_of, was_left
+from .series import Series, complete, figures_of, series_of, was_left
 from .stage import Stage, opened, say
 
 PODS = 3
 """Of one instance at most: two, and a new one before an old one goes."""
 
-NEEDED = frozenset({"provision", "uninstall"})
-"""Phases that are played where they are not measured, too."""
+
+def needed(chosen: Sequence[str]) -> frozenset[str]:
+    """The phases that are played, so that those chosen find what they begin from; only the chosen ones are measured."""
+    resting = {"stop", "start"}
+    return frozenset({"provision", "uninstall", *chosen, *(resting if resting.intersection(chosen) else ())})
 
 
 async def played(stage: Stage, size: int, number: int, phases: Sequence[str]) -> AsyncIterator[Record]:
@@ -33,7 +36,7 @@ async def played(stage: Stage, size: int, number: int, phases: Sequence[str]) ->
         for arm in order:
             if phase in phases:
                 yield await measured(stage, arm, phase, names[arm], number)
-            elif phase in NEEDED:
+            elif phase in needed(phases):
                 await stage.arms[arm].phase(phase, names[arm])
     for arm in order:
         await stage.arms[arm].phase("purge", names[arm])
@@ -41,10 +44,7 @@ async def played(stage: Stage, size: int, number: int, phases: Sequence[str]) ->
 
 async def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """All figures of one run, by series; what was measured is written after each round."""
-    reports = {
-        series: Report(series.name)
-        for series in sorted(Series(chosen.on_disk, others, size) for others in chosen.present for size in chosen.sizes)
-    }
+    reports = {series: Report(series.name) for series in _series(chosen)}
     told: dict[Series, dict[str, Any]] = {}
     async with opened(on_disk=chosen.on_disk) as stage:
         parts = await stage.versions()
@@ -60,6 +60,22 @@ async def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
                     reports[series].parts = parts
                     told[series] = reports[series].leave(figures_of(series, found))
     return list(told.values())
+
+
+def _series(chosen: argparse.Namespace) -> list[Series]:
+    """What is to be measured.
+
+    Raises:
+        SystemExit: an earlier run of all phases would be lost for one of some.
+    """
+    wanted = {Series(chosen.on_disk, others, size) for others in chosen.present for size in chosen.sizes}
+    lost = wanted & {series_of(told) for told in complete(was_left())} if {*chosen.phases} < {*PHASES} else set()
+    if lost:
+        files = " and ".join(f"benchmarks/results/{series.name}.json" for series in sorted(lost))
+        raise SystemExit(
+            f"--phases {' '.join(chosen.phases)}: {files} has all phases. Move it, or choose other --sizes"
+        )
+    return sorted(wanted)
 
 
 def _say(record: Record) -> None:

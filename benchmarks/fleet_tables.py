@@ -26,9 +26,6 @@ LIMITS = {
 HISTORY = {"provision": 30, "stop": 20}
 """What was promised: events of a history at most."""
 
-DETAILS = "fleet-details"
-"""The place in docs/performance.md of what is told of one series only."""
-
 LITTLE = 0.05
 """Requests a release below which a kind of them is not told."""
 
@@ -57,7 +54,7 @@ class Found:
 
 
 def blocks(tolds: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The tables by their place in docs/performance.md; the details are those of the largest series that has all."""
+    """The tables by their place in docs/performance.md; details are told of the largest series that has all phases."""
     made = {}
     for told in tolds:
         found = Found(series_of(told), records_of(told))
@@ -67,18 +64,18 @@ def blocks(tolds: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
             lines += [*judged, ""]
         made[found.series.name] = [*lines, *summary(found)]
     if having_all := complete(tolds):
-        told = having_all[-1]
-        made[DETAILS] = details(Found(series_of(told), records_of(told)))
+        found = Found(series_of(having_all[-1]), records_of(having_all[-1]))
+        made[f"{found.series.name}-details"] = ["### What it went to", "", origin(having_all[-1]), "", *details(found)]
     return made
 
 
 def details(found: Found) -> list[str]:
     """What the CPU seconds, the requests and the time went to."""
     title = found.series.title
-    lines = [f"### CPU seconds by process, ours / bare: {title}", "", *by_process(found)]
-    lines += ["", f"### API requests a release, ours / bare: {title}", "", *by_request(found)]
-    lines += ["", f"### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
-    lines += ["", f"### MiB at most: {title}", "", *by_memory(found)]
+    lines = [f"#### CPU seconds by process, ours / bare: {title}", "", *by_process(found)]
+    lines += ["", f"#### API requests a release, ours / bare: {title}", "", *by_request(found)]
+    lines += ["", f"#### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
+    lines += ["", f"#### MiB at most: {title}", "", *by_memory(found)]
     return lines
 
 

@@ -226,7 +226,8 @@ def main() -> int:
     chosen = parser.parse_args()
     fleets = series.complete(series.was_left())
     if not fleets:
-        raise SystemExit("There is no benchmarks/results/fleet-*.json with all phases. Run: make bench")
+        raise SystemExit("No benchmarks/results/fleet-*.json has all phases with none present. Run: make bench")
+    fleets = [fleet for fleet in fleets if fleet["versions"] == fleets[-1]["versions"]]
     load = last("scale-load", "make bench-scale ARGS=load")["load"]
     looked = was_left("reconcile")
     look = look_of(last("reconcile", "make bench-reconcile")) if looked else 0.0

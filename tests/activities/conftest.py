@@ -27,6 +27,12 @@ CATALOG = {
         "bigger": {"chart": {"path": "room"}, "values": {"replicas": 3}},
         "strict": {"chart": {"path": "room"}, "pod_security": "restricted"},
         "wide": {"chart": {"path": "wide"}, "cluster_objects": ["ClusterRole"]},
+        "full": {
+            "chart": {"path": "room"},
+            "quota": {"pods": 9},
+            "container_defaults": {"default": {"cpu": "1"}},
+            "secrets": [{"name": "made", "generate": {"key": 16}}],
+        },
     }
 }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from attempts import work_on
 
 from innkeeper.model import surroundings
-from innkeeper.model.errors import Permanent
+from innkeeper.model.errors import Forbidden, Permanent
 from innkeeper.model.messages import Work
 from innkeeper.model.ports import Ref
 
@@ -53,3 +54,17 @@ async def test_an_undo_takes_the_copied_secrets_that_its_own_operation_made_and_
     await bench.attempt(bench.namespaces.undo_prepare, own)
     left = await bench.world.list_objects("v1", "Secret", namespace="inn-acme")
     assert sorted(item["metadata"]["name"] for item in left) == ["earlier", "made", "theirs"]
+
+
+@pytest.mark.parametrize("made", range(5))
+async def test_whatever_is_refused_in_a_new_namespace_nothing_of_it_is_left_once_it_is_taken_back(
+    bench: Bench, made: int
+) -> None:
+    work = work_on("other", "full")
+    bench.faults.fail("cluster.create", Forbidden("no"), skip=1 + made)
+    with pytest.raises(Forbidden):
+        await bench.attempt(bench.namespaces.prepare, work)
+    assert await bench.world.list_objects("v1", "Secret", namespace="inn-other") == []
+    await bench.attempt(bench.namespaces.undo_prepare, work)
+    assert await bench.world.get(Ref("v1", "Namespace", "inn-other")) is None
+    assert bench.faults.unplayed == []

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from innkeeper.activities.storage import Storage
-from innkeeper.model import release
+from innkeeper.model import fence, release
 from innkeeper.model.ports import Ref
 
 from .conftest import WORK, Bench
@@ -119,14 +120,14 @@ async def upgrade_twice(bench: Bench) -> None:
     await bench.attempt(bench.releases.release, WORK.model_copy(update={"request_id": "r3"}))
 
 
-async def prune(bench: Bench) -> None:
-    """Helm keeps so many revisions only."""
+async def forget_the_former(bench: Bench) -> None:
+    """Somebody deletes the record of what ran before."""
     await upgrade(bench)
     await bench.remove(record(1))
 
 
 @pytest.mark.parametrize(
-    ("change", "lists"), [(upgrade, 0), (lose_the_mark, 1), (upgrade_twice, 1), (prune, 1), (uninstall, 1)]
+    ("change", "lists"), [(upgrade, 0), (lose_the_mark, 1), (upgrade_twice, 1), (forget_the_former, 1), (uninstall, 1)]
 )
 async def test_after_an_upgrade_all_is_known_as_truly_as_by_a_list(
     bench: Bench, change: Callable[[Bench], Awaitable[None]], lists: int
@@ -138,6 +139,31 @@ async def test_after_an_upgrade_all_is_known_as_truly_as_by_a_list(
     found = await storage.after_upgrade(WORK, before)
     assert bench.faults.count("cluster.list_objects") - listed == lists
     assert found == await storage.revisions(WORK)
+
+
+async def test_what_an_earlier_attempts_helm_may_still_write_is_listed(bench: Bench) -> None:
+    storage = Storage(bench.cluster)
+    await bench.stored(2, "pending-upgrade")
+    before = await storage.revisions(WORK)
+    await bench.world.patch(record(1), {"metadata": {"labels": {"status": "superseded"}}})
+    await bench.stored(3, "deployed")
+    await bench.world.patch(record(2), {"metadata": {"labels": {"status": "deployed"}}})
+    found = await storage.after_upgrade(WORK, before)
+    assert [each.state.value for each in found] == ["superseded", "deployed", "deployed"]
+
+
+@pytest.mark.parametrize(("noted", "lists"), [(False, 0), (True, 1)])
+async def test_beside_a_helm_that_no_binding_fences_an_upgrade_is_followed_by_a_list(
+    bench: Bench, noted: bool, lists: int
+) -> None:
+    if noted:
+        until_then = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        note = {"metadata": {"annotations": {fence.UNFENCED_UNTIL: until_then}}}
+        assert await bench.world.patch(fence.binding_ref("inn-acme"), note) is not None
+    bench.faults.calls.clear()
+    await bench.attempt(bench.releases.release, BIGGER)
+    after = bench.faults.calls[bench.faults.calls.index("helm.upgrade") :]
+    assert after.count("cluster.list_objects") == lists
 
 
 async def test_after_the_first_install_its_only_revision_is_got(bench: Bench) -> None:

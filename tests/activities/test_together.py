@@ -37,7 +37,10 @@ async def test_of_several_failures_the_first_as_they_were_asked_for_is_told() ->
 async def test_who_calls_it_off_is_told_once_every_call_has_ended() -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def long() -> None:
+    async def at_once() -> None:
+        await asyncio.Event().wait()
+
+    async def later() -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -45,7 +48,7 @@ async def test_who_calls_it_off_is_told_once_every_call_has_ended() -> None:
             await asyncio.sleep(0.01)
             ended.set()
 
-    running = asyncio.create_task(together(long()))
+    running = asyncio.create_task(together(at_once(), later(), at_once()))
     await begun.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

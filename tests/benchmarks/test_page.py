@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.benchmarks import figures, fleet_tables, scale
+from innkeeper.benchmarks import figures, scale
 from innkeeper.benchmarks.series import Series
 
 
@@ -21,7 +21,7 @@ MEASURED = [
 PLACES = [
     *(series.name for series in MEASURED),
     *(f"scale-{scenario}" for scenario in scale.SCENARIOS),
-    *(fleet_tables.DETAILS, "sizing"),
+    *("fleet-100-details", "sizing"),
 ]
 
 

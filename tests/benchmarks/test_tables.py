@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.benchmarks import fleet_tables, scale_tables
+from innkeeper.benchmarks import fleet, fleet_tables, scale_tables
 from innkeeper.benchmarks.arms import PHASES
 from innkeeper.benchmarks.costs import PROCESSES, Costs
 from innkeeper.benchmarks.fleet_tables import Found
@@ -71,14 +71,15 @@ def test_each_series_has_its_table_and_the_largest_that_has_all_phases_the_detai
     tolds = [written(ten, rounds(size=10)), written(ALONE, [*rounds(), *some]), written(many, some)]
     tolds += [written(beside, rounds(present=300)), written(disk, rounds())]
     shown = fleet_tables.blocks(tolds)
-    assert [lines[0] for name, lines in shown.items() if name != fleet_tables.DETAILS] == [
+    details = shown.pop("fleet-100-details")
+    assert [lines[0] for lines in shown.values()] == [
         "### 10 at once, 2 rounds",
         "### 100 at once, 2 rounds",
         "### 300 at once, 2 rounds",
         "### 100 at once, 300 others present, 2 rounds",
         "### 100 at once, Temporal on disk, 2 rounds",
     ]
-    headings = [line for line in shown[fleet_tables.DETAILS] if line.startswith("### ")]
+    headings = [line for line in details if line.startswith("#### ")]
     assert [heading.endswith(": 100 at once") for heading in headings] == [True] * 4
     assert [line.split(" | ")[0] for line in shown[many.name]][-1] == "| provision"
     assert [series_of(each) for each in complete(tolds)] == [ten, ALONE]
@@ -108,6 +109,19 @@ def test_targets_are_those_of_the_sizes_that_were_measured() -> None:
 @pytest.mark.parametrize("series", [Series(False, 300, SIZE), Series(True, 0, SIZE)])
 def test_nothing_was_promised_of_others_present_or_of_a_temporal_on_disk(series: Series) -> None:
     assert not list(fleet_tables.targets(Found(series, rounds(present=series.present))))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "also"),
+    [
+        (["provision", "upgrade"], {"uninstall"}),
+        (["start"], {"provision", "stop", "uninstall"}),
+        (["stop", "restart"], {"provision", "start", "uninstall"}),
+        (PHASES, set[str]()),
+    ],
+)
+def test_what_a_phase_begins_from_is_played_before_it(chosen: Sequence[str], also: set[str]) -> None:
+    assert fleet.needed(chosen) - {*chosen} == also
 
 
 def backlog(**changed: Any) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from jsonschema import Draft7Validator
 from temporalio.envconfig import ClientConfig
 
+from innkeeper.embedded.temporal import FLAGS
 from innkeeper.settings import PREFIX, Settings
 
 FULL_VERSION = re.compile(r"\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?")
@@ -156,3 +158,10 @@ def test_what_services_call_each_other_by_are_services(compose: dict[str, Any]) 
         if "TEMPORAL_ADDRESS" in environment
     }
     assert hosts <= set(compose["services"])
+
+
+def test_a_server_of_ones_own_gives_tenants_their_turns_as_the_platforms_does(root: Path) -> None:
+    told = yaml.safe_load((root / "deploy" / "temporal-dynamic.yaml").read_text())
+    ours = dict(flag.split("=") for flag in FLAGS if flag.startswith("matching."))
+    assert "matching.numTaskqueueReadPartitions" in ours
+    assert {name: json.dumps(told[name][0]["value"]) for name in ours} == ours
