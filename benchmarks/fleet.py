@@ -15,7 +15,7 @@ from . import fleet_tables
 from .arms import PHASES
 from .machine import Report, publish_all
 from .records import Record, measured
-from .series import Series, complete, figures_of, series_of, was_left
+from .series import Series, complete, figures_of, last_runs, series_of
 from .stage import Stage, opened, say
 
 PODS = 3
@@ -45,20 +45,21 @@ async def played(stage: Stage, size: int, number: int, phases: Sequence[str]) ->
 async def measure(chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """All figures of one run, by series; what was measured is written after each round."""
     reports = {series: Report(series.name) for series in _series(chosen)}
+    found: dict[Series, list[Record]] = {series: [] for series in reports}
     told: dict[Series, dict[str, Any]] = {}
     async with opened(on_disk=chosen.on_disk) as stage:
         parts = await stage.versions()
+        for report in reports.values():
+            report.parts = parts
         await stage.make_room(max(chosen.present) + 2 * PODS * max(chosen.sizes))
         for others in sorted({each.present for each in reports}):
             await stage.fill(others)
-            found: list[Record] = []
             for number in range(chosen.rounds):
                 for series in (each for each in reports if each.present == others):
                     async for record in played(stage, series.size, number, chosen.phases):
-                        found.append(record)
+                        found[series].append(record)
                         _say(record)
-                    reports[series].parts = parts
-                    told[series] = reports[series].leave(figures_of(series, found))
+                    told[series] = reports[series].leave(figures_of(series, found[series]))
     return list(told.values())
 
 
@@ -69,7 +70,7 @@ def _series(chosen: argparse.Namespace) -> list[Series]:
         SystemExit: an earlier run of all phases would be lost for one of some.
     """
     wanted = {Series(chosen.on_disk, others, size) for others in chosen.present for size in chosen.sizes}
-    lost = wanted & {series_of(told) for told in complete(was_left())} if {*chosen.phases} < {*PHASES} else set()
+    lost = wanted & {series_of(told) for told in complete(last_runs())} if {*chosen.phases} < {*PHASES} else set()
     if lost:
         files = " and ".join(f"benchmarks/results/{series.name}.json" for series in sorted(lost))
         raise SystemExit(
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--last", action="store_true", help="measure nothing, and show the last run's of each series")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args()
-    tolds = was_left() if chosen.last else asyncio.run(measure(chosen))
+    tolds = last_runs() if chosen.last else asyncio.run(measure(chosen))
     if not tolds:
         raise SystemExit("There is no benchmarks/results/fleet-*.json. Run: make bench")
     blocks = fleet_tables.blocks(tolds)

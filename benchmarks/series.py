@@ -41,11 +41,7 @@ class Series:
 
 def figures_of(series: Series, records: Sequence[Record]) -> dict[str, Any]:
     """What is written of a series."""
-    return {**asdict(series), "records": [asdict(each) for each in records if _is_of(each, series)]}
-
-
-def _is_of(record: Record, series: Series) -> bool:
-    return (record.size, record.present) == (series.size, series.present)
+    return {**asdict(series), "records": [asdict(each) for each in records]}
 
 
 def series_of(told: Mapping[str, Any]) -> Series:
@@ -58,7 +54,7 @@ def records_of(told: Mapping[str, Any]) -> list[Record]:
     return [Record(**{**each, "costs": Costs(**each["costs"])}) for each in told["records"]]
 
 
-def was_left() -> list[dict[str, Any]]:
+def last_runs() -> list[dict[str, Any]]:
     """What the last run of each series left, the usual ones first."""
     return sorted(left("fleet-"), key=series_of)
 

@@ -224,7 +224,7 @@ def main() -> int:
     parser.add_argument("--retention", type=float, default=30.0, help="days for which histories are kept (30)")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
     chosen = parser.parse_args()
-    fleets = series.complete(series.was_left())
+    fleets = series.complete(series.last_runs())
     if not fleets:
         raise SystemExit("No benchmarks/results/fleet-*.json has all phases with none present. Run: make bench")
     fleets = [fleet for fleet in fleets if fleet["versions"] == fleets[-1]["versions"]]

@@ -68,7 +68,7 @@ def test_each_series_has_its_table_and_the_largest_that_has_all_phases_the_detai
     ten, many = Series(False, 0, 10), Series(False, 0, 300)
     beside, disk = Series(False, 300, SIZE), Series(True, 0, SIZE)
     some = [each for each in rounds(size=300) if each.phase == "provision"]
-    tolds = [written(ten, rounds(size=10)), written(ALONE, [*rounds(), *some]), written(many, some)]
+    tolds = [written(ten, rounds(size=10)), written(ALONE, rounds()), written(many, some)]
     tolds += [written(beside, rounds(present=300)), written(disk, rounds())]
     shown = fleet_tables.blocks(tolds)
     details = shown.pop("fleet-100-details")
