@@ -33,6 +33,8 @@ class Bare:
         self._where = ["--kubeconfig", str(kubeconfig), "--kube-context", context]
         self._helm = str(find_helm())
         self._places = asyncio.Semaphore(HELMS_AT_ONCE)
+        self._replicas: dict[str, int] = {}
+        """What each is scaled back to."""
 
     async def provision(self, name: str) -> None:
         """Namespace, quota, limits, policy and secret, then the release, until it is available."""
@@ -44,7 +46,7 @@ class Bare:
         await self._release(name, plan)
 
     async def upgrade(self, name: str) -> None:
-        """Other values, until they are available."""
+        """Other values, until they are available; what stands around the release is not looked at again."""
         await self._release(name, self._catalog.plan("bench-more"))
 
     async def stop(self, name: str) -> None:
@@ -54,7 +56,7 @@ class Bare:
 
     async def start(self, name: str) -> None:
         """Scale back, until it is available."""
-        await self._cluster.patch(_deployment(name), {"spec": {"replicas": 2}})
+        await self._cluster.patch(_deployment(name), {"spec": {"replicas": self._replicas[name]}})
         await self._available(name)
 
     async def restart(self, name: str) -> None:
@@ -78,6 +80,7 @@ class Bare:
             await asyncio.sleep(0.2)
 
     async def _release(self, name: str, plan: Plan) -> None:
+        self._replicas[name] = plan.values.get("replicaCount", 1)
         values = json.dumps(plan.values).encode()
         chart = str(plan.chart.path)
         options = ["--namespace", name, "--disable-openapi-validation", "--values", "-"]

@@ -148,6 +148,15 @@ def _decoded(text: str) -> str:
     return base64.b64decode(text).decode()
 
 
+def requests_in(metrics: str) -> dict[str, int]:
+    """Requests that an API server has answered, by verb and resource, from its metrics."""
+    found: Counter[str] = Counter()
+    for match in _REQUESTS.finditer(metrics):
+        labels = dict(_LABEL.findall(match["labels"]))
+        found[f"{labels['verb']} {labels['resource'] or 'others'}"] += int(float(match["count"]))
+    return found
+
+
 class Relay:
     """Passes connections on to the database and counts the calls on them: one for each head of an HTTP/1.1 request."""
 
@@ -241,9 +250,4 @@ class Meter:
 
     async def _requests(self) -> dict[str, int]:
         async with aiohttp.ClientSession() as session, session.get(self._metrics, ssl=self._trust) as answer:
-            text = await answer.text()
-        found: Counter[str] = Counter()
-        for match in _REQUESTS.finditer(text):
-            labels = dict(_LABEL.findall(match["labels"]))
-            found[f"{labels['verb']} {labels['resource'] or 'others'}"] += int(float(match["count"]))
-        return found
+            return requests_in(await answer.text())

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ..client import OperationFailed, OperationHandle
-from .costs import connections_of, family_of
+from .costs import connections_of, family_of, helms_of, memory_of
 from .records import measured
-from .stage import Stage, opened, say
+from .stage import Stage, opened, say, settled
 
 LONGEST = 900.0
 """Seconds after which operations that do not come to where they wait are taken for lost."""
@@ -28,6 +28,8 @@ async def flat(present: int, at_once: int, rounds: int) -> dict[str, Any]:
         for number in range(rounds):
             order = (alone, crowded) if number % 2 == 0 else (crowded, alone)
             for stage in order:
+                # One is measured while the other rests, too: they share the machine.
+                await settled(order)
                 names = [f"more-{number}-{index}" for index in range(at_once)]
                 record = await measured(stage, "ours", "provision", names, number)
                 say(f"round {number} present {stage.present:4}: {at_once} after {record.costs.seconds:.2f} s")
@@ -42,6 +44,8 @@ class Looks:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.memory: list[float] = []
+        self.helms: list[float] = []
+        """MiB of its Helms, all together."""
         self.own: list[int] = []
         """Connections to the API server of the worker alone."""
         self.all: list[int] = []
@@ -51,6 +55,7 @@ class Looks:
         """Look once."""
         pid, port = self._stage.worker_pid, self._stage.meter.port
         self.memory.append(self._stage.worker_memory())
+        self.helms.append(sum(memory_of(helm) for helm in helms_of(pid)))
         self.own.append(connections_of([pid], port))
         self.all.append(connections_of(family_of(pid), port))
 
@@ -64,6 +69,7 @@ class Looks:
         """The most of each."""
         return {
             "worker MiB": max(self.memory),
+            "its Helms' MiB": max(self.helms),
             "connections": max(self.own),
             "connections with Helm's": max(self.all),
         }
@@ -87,6 +93,7 @@ async def load(present: int, running: int) -> dict[str, Any]:
             handles = list(await asyncio.gather(*(_waiting(stage, name) for name in names)))
             await _all_wait(stage, names)
             held["until all wait"] = looks.told()
+            await stage.innkeeper.reconcile()
             held["present and running"] = await _held(stage)
             await asyncio.gather(*(_called_off(handle) for handle in handles))
             held["with their ends"] = looks.told()
@@ -112,7 +119,7 @@ async def _waiting(stage: Stage, name: str) -> OperationHandle:
 
 async def _all_wait(stage: Stage, names: list[str]) -> None:
     """Until each has a release whose pods never start."""
-    wanted = {f"{name}-web" for name in names}
+    wanted = {f"{name}-created" for name in names}
     async with asyncio.timeout(LONGEST):
         while True:
             there = await stage.cluster.list_objects("apps/v1", "Deployment")

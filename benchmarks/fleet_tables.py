@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -74,8 +75,14 @@ def details(found: Found) -> list[str]:
     title = found.series.title
     lines = [f"#### CPU seconds by process, ours / bare: {title}", "", *by_process(found)]
     lines += ["", f"#### API requests a release, ours / bare: {title}", "", *by_request(found)]
+    lines += ["", f"#### Seconds of one operation by what they were spent on, mean: {title}", "", *by_part(found)]
     lines += ["", f"#### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
-    lines += ["", f"#### MiB at most: {title}", "", *by_memory(found)]
+    lines += [
+        "",
+        f"#### MiB at the end of a phase, ours / bare, the most of all phases: {title}",
+        "",
+        *by_memory(found),
+    ]
     return lines
 
 
@@ -134,6 +141,16 @@ def by_request(found: Found) -> list[str]:
     return table(("", *PHASES), rows)
 
 
+def by_part(found: Found) -> list[str]:
+    """Seconds of one operation: one line a part. Means, so that they add up; in the queue are workflow tasks, too."""
+
+    def mean(phase: str, part: str) -> float:
+        return statistics.fmean([s for each in found.of("ours", phase) for s in each.parts.get(part, ())] or [0.0])
+
+    parts = dict.fromkeys(part for each in found.of("ours", PHASES[0]) for part in each.parts)
+    return table(("", *PHASES), [(part, *(f"{mean(phase, part):.2f}" for phase in PHASES)) for part in parts])
+
+
 def by_step(found: Found) -> list[str]:
     """Seconds of each step of ours, from the histories: one line a step."""
     steps: list[str] = []
@@ -149,13 +166,13 @@ def _of_step(found: Found, phase: str, step: str) -> Iterator[float]:
 
 
 def by_memory(found: Found) -> list[str]:
-    """The most that each process held at the end of a phase."""
+    """The most that each process held at the end of a phase; both find what the other has left resident."""
     names = [name for name in PROCESSES if name != "client"]
 
     def most(name: str, arm: str) -> float:
         return max((each.memory.get(name, 0.0) for phase in PHASES for each in found.of(arm, phase)), default=0.0)
 
-    return table(("", "MiB"), [(name, f"{max(most(name, 'ours'), most(name, 'bare')):.0f}") for name in names])
+    return table(("", "MiB"), [(name, f"{most(name, 'ours'):.0f} / {most(name, 'bare'):.0f}") for name in names])
 
 
 def targets(found: Found) -> Iterator[Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from .costs import Costs
 from .stage import Stage
 
 HISTORIES = 100
-"""Operations of each phase whose history is read, after what is measured has been."""
+"""Operations of each phase at most whose history is read, after what is measured has been."""
 
 ONLY_OURS = frozenset({"Temporal", "Supabase", "worker"})
 """Processes that bare Helm does not need."""
@@ -56,7 +57,8 @@ async def measured(stage: Stage, arm: str, phase: str, names: Sequence[str], num
     costs = (await stage.meter.after()).since(before)
     seconds = [each.seconds for each in done]
     record = Record(arm, phase, len(names), stage.present, number, costs, seconds, stage.memory())
-    for each in done[:HISTORIES]:
+    # Of more than that every second or third, so that those that waited longest are among them.
+    for each in done[:: math.ceil(len(done) / HISTORIES)]:
         await _read_history(stage, each, record)
     return record
 

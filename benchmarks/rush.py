@@ -96,8 +96,10 @@ async def _among(stage: Stage, way: str, prefix: str, size: int) -> dict[str, An
     if way == "alone":
         wanted = [each for each in wanted if each.name in healthy]
     crowd = Crowd(stage, wanted)
-    await crowd.ended(healthy)
-    told = {"seconds": [crowd.seconds[name] for name in healthy], "outcomes": dict(crowd.outcomes)}
+    await crowd.ended(names if way == "all well" else healthy)
+    if crowd.outcomes != {"done": len(healthy if way != "all well" else names)}:
+        raise SystemExit(f"{prefix}: the healthy ones ended as {dict(crowd.outcomes)}, so their time says nothing")
+    told = {"seconds": [crowd.seconds[name] for name in healthy]}
     if way == "some sick":
         await crowd.call_off(fifths)
     await crowd.ended()

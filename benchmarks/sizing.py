@@ -1,7 +1,7 @@
 """How many workers, and how large a Temporal, so many instances need: by a model, from what the benchmarks measured.
 
-Reads fleet-*.json and scale-load.json in benchmarks/results (and reconcile.json, where there is one). The model is
-that of docs/performance.md: rates × costs, with a factor for the busiest hour and room to spare.
+Reads fleet-*.json, scale-load.json and reconcile.json in benchmarks/results. The model is that of docs/performance.md:
+rates × costs, with a factor for the busiest hour and room to spare.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from . import series
 from .arms import PHASES
 from .figures import middle, table
-from .machine import last, origin, publish, was_left
+from .machine import last, origin, publish
 
 DAY = 86_400.0
 DAILY = {"provision": 0.02, "upgrade": 0.1, "stop": 1.0, "start": 1.0, "restart": 0.1, "uninstall": 0.02}
 """Operations of one instance in one day, unless others are named: it rests at night."""
+
+
+WAITS_FOR_PODS = frozenset({"provision", "upgrade", "start", "restart"})
+"""Operations that end when pods are ready."""
 
 
 class Cost(NamedTuple):
@@ -38,7 +42,7 @@ class Cost(NamedTuple):
     kib: float
     """Of history."""
     seconds: float
-    """That it runs, alone."""
+    """That it runs, alone, where pods are ready at once."""
 
 
 class Held(NamedTuple):
@@ -50,6 +54,18 @@ class Held(NamedTuple):
     """For each instance there is: a worker watches the pods of all."""
     kib_an_operation: float
     """For each operation that it runs."""
+    helms_mib_a_core: float = 0.0
+    """Of the Helms that it keeps, two for each of its cores."""
+
+
+class Look(NamedTuple):
+    """What one look for drift costs, for each instance that is looked at."""
+
+    cpu: float = 0.0
+    """Seconds."""
+    requests: float = 0.0
+    calls: float = 0.0
+    """Of the database."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +82,9 @@ class Assumed:
     """Of one worker."""
     retention: float = 30.0
     """Days for which Temporal keeps histories."""
-    look: float = 0.0
-    """CPU seconds of one look for drift at one instance."""
+    pods_take: float = 0.0
+    """Seconds until pods are ready, which simulated ones are at once."""
+    look: Look = field(default_factory=Look)
     look_every: float = 300.0
     """Seconds from one look to the next."""
 
@@ -82,7 +99,9 @@ class Need(NamedTuple):
     worker_cores: float
     workers: int
     worker_mib: float
-    """Of each."""
+    """Of each, with its Helms."""
+    look_cpu: float
+    """CPU seconds of one look at all, which is one step of one worker."""
     temporal_cores: float
     events: float
     """A second."""
@@ -105,9 +124,10 @@ def need(instances: int, costs: Mapping[str, Cost], held: Held, assumed: Assumed
     def spent(figure: str) -> float:
         return float(sum(rate * getattr(costs[kind], figure) for kind, rate in rates.items()))
 
-    running = spent("seconds")
-    looks = instances * assumed.look / assumed.look_every
-    worker_cores = (spent("worker") + looks) / assumed.busy
+    pods = assumed.pods_take * sum(rate for kind, rate in rates.items() if kind in WAITS_FOR_PODS)
+    running = spent("seconds") + pods
+    looks = instances / assumed.look_every
+    worker_cores = (spent("worker") + looks * assumed.look.cpu) / assumed.busy
     # One may die, or be replaced by a newer one, while the other works.
     workers = max(2, math.ceil(worker_cores / assumed.cores))
     kib = instances * held.kib_an_instance + running / workers * held.kib_an_operation
@@ -116,12 +136,13 @@ def need(instances: int, costs: Mapping[str, Cost], held: Held, assumed: Assumed
         running=running,
         worker_cores=worker_cores,
         workers=workers,
-        worker_mib=held.mib + kib / 1024,
+        worker_mib=held.mib + kib / 1024 + assumed.cores * held.helms_mib_a_core,
+        look_cpu=instances * assumed.look.cpu,
         temporal_cores=spent("temporal") / assumed.busy,
         events=spent("events"),
         history_gib=spent("kib") / assumed.peak * DAY * assumed.retention / 2**20,
-        calls=spent("calls"),
-        requests=spent("requests"),
+        calls=spent("calls") + looks * assumed.look.calls,
+        requests=spent("requests") + looks * assumed.look.requests,
     )
 
 
@@ -145,21 +166,24 @@ def costs_of(records: Sequence[Mapping[str, Any]]) -> dict[str, Cost]:
     return found
 
 
-def held_of(load: Mapping[str, Any]) -> Held:
-    """What a worker holds, from the scenario `load`; what did not grow counts as nothing."""
+def held_of(load: Mapping[str, Any], cores: int) -> Held:
+    """What a worker holds, from the scenario `load` on so many cores; what did not grow counts as nothing."""
     of, found = load["held"], ("none present", "present", "present and running")
     rest, present, running = (of[what]["worker MiB"] for what in found)
     return Held(
         mib=rest,
         kib_an_instance=max(0.0, present - rest) * 1024 / load["present"],
         kib_an_operation=max(0.0, running - present) * 1024 / load["running"],
+        helms_mib_a_core=of["with their ends"]["its Helms' MiB"] / cores,
     )
 
 
-def look_of(reconciles: Mapping[str, Any]) -> float:
-    """CPU seconds of one look at one instance, of the largest fleet that was looked at."""
+def look_of(reconciles: Mapping[str, Any]) -> Look:
+    """What one look at one instance costs, of the largest fleet that was looked at."""
     size, figures = max(reconciles["instances"].items(), key=lambda each: int(each[0]))
-    return float(figures["again"]["processor"]) / int(size)
+    again = figures["again"]
+    spent = again["processor"], sum(again["api"].values()), again["database"]
+    return Look(*(figure / int(size) for figure in spent))
 
 
 def tables(instances: Sequence[int], costs: Mapping[str, Cost], held: Held, assumed: Assumed) -> list[str]:
@@ -181,7 +205,9 @@ def tables(instances: Sequence[int], costs: Mapping[str, Cost], held: Held, assu
         ("operations running at once", *(f"{each.running:.1f}" for each in needs)),
         ("cores of workers", *(f"{each.worker_cores:.2f}" for each in needs)),
         ("workers", *(each.workers for each in needs)),
-        ("memory of each, MiB", *(f"{each.worker_mib:.0f}" for each in needs)),
+        ("operations at once in each", *(math.ceil(each.running / each.workers) for each in needs)),
+        ("memory of each with its Helms, MiB", *(f"{each.worker_mib:.0f}" for each in needs)),
+        ("CPU seconds of one look for drift, in one of them", *(f"{each.look_cpu:.0f}" for each in needs)),
         ("cores of Temporal", *(f"{each.temporal_cores:.2f}" for each in needs)),
         ("history events a second", *(f"{each.events:.1f}" for each in needs)),
         ("histories kept, GiB", *(f"{each.history_gib:.2f}" for each in needs)),
@@ -193,11 +219,12 @@ def tables(instances: Sequence[int], costs: Mapping[str, Cost], held: Held, assu
 
 def _said(held: Held, assumed: Assumed) -> str:
     return (
-        f"A worker holds {held.mib:.0f} MiB, {held.kib_an_instance:.1f} KiB for each instance and "
-        f"{held.kib_an_operation:.0f} KiB for each operation that it runs; a look for drift every "
-        f"{assumed.look_every:g} s costs {assumed.look * 1000:.2f} ms of CPU for each instance. The busiest hour has "
-        f"{assumed.peak:g} times the mean rate, {assumed.busy:.0%} of a core is planned with, a worker has "
-        f"{assumed.cores:g} cores, and histories are kept for {assumed.retention:g} days."
+        f"A worker holds {held.mib:.0f} MiB, {held.kib_an_instance:.1f} KiB for each instance, "
+        f"{held.kib_an_operation:.0f} KiB for each operation that it runs and {held.helms_mib_a_core:.0f} MiB of Helms "
+        f"for each of its cores; a look for drift every {assumed.look_every:g} s costs "
+        f"{assumed.look.cpu * 1000:.2f} ms of CPU for each instance. The busiest hour has {assumed.peak:g} times the "
+        f"mean rate, pods are ready after {assumed.pods_take:g} s, {assumed.busy:.0%} of a core is planned with, a "
+        f"worker has {assumed.cores:g} cores, and histories are kept for {assumed.retention:g} days."
     )
 
 
@@ -220,6 +247,7 @@ def main() -> int:
     parser.add_argument("--daily", nargs="+", default=usual, metavar="KIND=N", help=help_daily)
     parser.add_argument("--peak", type=float, default=4.0, help="the busiest hour's rate by the mean (4)")
     parser.add_argument("--busy", type=float, default=0.6, help="the share of a core that is planned with (0.6)")
+    parser.add_argument("--pods-take", type=float, default=30.0, help="seconds until pods are ready (30)")
     parser.add_argument("--cores", type=float, default=2.0, help="of a worker (2)")
     parser.add_argument("--retention", type=float, default=30.0, help="days for which histories are kept (30)")
     parser.add_argument("--publish", action="store_true", help="put the tables into docs/performance.md")
@@ -228,12 +256,12 @@ def main() -> int:
     if not fleets:
         raise SystemExit("No benchmarks/results/fleet-*.json has all phases with none present. Run: make bench")
     fleets = [fleet for fleet in fleets if fleet["versions"] == fleets[-1]["versions"]]
-    load = last("scale-load", "make bench-scale ARGS=load")["load"]
-    looked = was_left("reconcile")
-    look = look_of(last("reconcile", "make bench-reconcile")) if looked else 0.0
-    assumed = Assumed(_daily(chosen.daily), chosen.peak, chosen.busy, chosen.cores, chosen.retention, look)
+    loaded, look = last("scale-load", "make bench-scale ARGS=load"), last("reconcile", "make bench-reconcile")
+    held = held_of(loaded["load"], loaded["machine"]["cores"])
+    planned = chosen.peak, chosen.busy, chosen.cores, chosen.retention, chosen.pods_take
+    assumed = Assumed(_daily(chosen.daily), *planned, look_of(look))
     costs = costs_of([record for fleet in fleets for record in fleet["records"]])
-    lines = [origin(fleets[-1]), "", *tables(chosen.instances, costs, held_of(load), assumed)]
+    lines = [origin(fleets[-1]), "", *tables(chosen.instances, costs, held, assumed)]
     print("\n".join(lines))
     if chosen.publish:
         publish("sizing", lines)

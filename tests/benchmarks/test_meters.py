@@ -36,6 +36,20 @@ def test_a_process_holds_the_connections_that_it_made_and_no_others() -> None:
         assert costs.connections_of([os.getppid()], port) == 0
 
 
+METRICS = """\
+# TYPE apiserver_request_total counter
+apiserver_request_total{code="200",component="apiserver",resource="pods",scope="namespace",verb="LIST",version="v1"} 7
+apiserver_request_total{code="404",component="apiserver",resource="pods",scope="resource",verb="LIST",version="v1"} 2
+apiserver_request_total{code="201",component="apiserver",resource="pods",subresource="binding",verb="POST"} 1e+06
+apiserver_request_total{code="200",component="apiserver",resource="",scope="",verb="GET",version=""} 3
+apiserver_request_duration_seconds_count{resource="pods",verb="LIST"} 99
+"""
+
+
+def test_requests_are_told_apart_by_verb_and_resource_however_they_were_answered() -> None:
+    assert costs.requests_in(METRICS) == {"LIST pods": 9, "POST pods": 1_000_000, "GET others": 3}
+
+
 WAITS = "print(1, flush=True); sys.stdin.read()"
 HAS_A_CHILD_THAT_WAITS = f"import subprocess, sys; subprocess.run([sys.executable, '-c', 'import sys; {WAITS}'])"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from innkeeper.benchmarks import sizing
-from innkeeper.benchmarks.sizing import Assumed, Cost, Held
+from innkeeper.benchmarks.sizing import Assumed, Cost, Held, Look
 
 COST = Cost(worker=0.5, temporal=0.1, calls=3, requests=40, events=24, kib=8, seconds=2)
 HELD = Held(mib=100, kib_an_instance=2, kib_an_operation=64)
@@ -52,9 +52,25 @@ def test_every_worker_holds_all_instances_and_its_share_of_the_operations() -> N
     assert found.worker_mib == pytest.approx(100 + A_SECOND * 2 / 1024 + 2 / 2 * 64 / 1024)
 
 
-def test_looks_for_drift_need_workers_too() -> None:
-    looking = Assumed({"stop": 0.0}, busy=1.0, look=0.003, look_every=300)
-    assert sizing.need(100_000, {"stop": COST}, HELD, looking).worker_cores == pytest.approx(1.0)
+def test_looks_for_drift_need_workers_and_ask_the_cluster_and_the_database_too() -> None:
+    looking = Assumed({"stop": 0.0}, busy=1.0, look=Look(cpu=0.003, requests=0.006, calls=0.03), look_every=300)
+    found = sizing.need(100_000, {"stop": COST}, HELD, looking)
+    assert (found.worker_cores, found.look_cpu) == pytest.approx((1.0, 300.0))
+    assert (found.requests, found.calls) == pytest.approx((2.0, 10.0))
+
+
+def test_what_waits_for_pods_runs_longer_where_they_take_longer() -> None:
+    each = {"stop": COST, "start": COST}
+    assumed = Assumed(dict.fromkeys(each, 1.0), peak=1.0, busy=1.0, pods_take=10)
+    assert sizing.need(A_SECOND, each, HELD, assumed).running == pytest.approx(2 + 2 + 10)
+
+
+def test_a_worker_holds_helms_for_each_of_its_cores() -> None:
+    helms = HELD._replace(helms_mib_a_core=70)
+    alone, both = (
+        sizing.need(10, {"stop": COST}, held, Assumed({"stop": 1.0}, cores=3)).worker_mib for held in (HELD, helms)
+    )
+    assert both - alone == pytest.approx(210)
 
 
 def test_an_operation_whose_cost_is_unknown_is_no_free_one() -> None:
@@ -68,21 +84,24 @@ def test_an_operations_cost_is_that_of_ours_in_a_crowd_and_its_time_that_of_one_
 
 
 def load(rest: float, present: float, running: float) -> dict[str, Any]:
-    held = {"none present": rest, "present": present, "present and running": running}
-    return {"present": 1024, "running": 512, "held": {what: {"worker MiB": mib} for what, mib in held.items()}}
+    found = {"none present": rest, "present": present, "present and running": running, "with their ends": 900.0}
+    held = {what: {"worker MiB": mib, "its Helms' MiB": 240.0} for what, mib in found.items()}
+    return {"present": 1024, "running": 512, "held": held}
 
 
 def test_what_a_worker_holds_for_each_is_what_it_grew_by() -> None:
-    assert sizing.held_of(load(100.0, 102.0, 152.0)) == Held(100.0, 2.0, 100.0)
+    assert sizing.held_of(load(100.0, 102.0, 152.0), 2) == Held(100.0, 2.0, 100.0, 120.0)
 
 
 def test_a_worker_that_shrank_holds_nothing_for_each() -> None:
-    assert sizing.held_of(load(100.0, 90.0, 80.0)) == Held(100.0, 0.0, 0.0)
+    assert sizing.held_of(load(100.0, 90.0, 80.0), 4) == Held(100.0, 0.0, 0.0, 60.0)
 
 
 def test_a_looks_cost_is_that_of_the_largest_fleet() -> None:
-    figures = {"100": {"again": {"processor": 9.0}}, "1000": {"again": {"processor": 2.0}}}
-    assert sizing.look_of({"instances": figures}) == 0.002
+    few = {"processor": 9.0, "api": {"get": 5}, "database": 7}
+    many = {"processor": 2.0, "api": {"get": 1, "list": 19}, "database": 4}
+    figures = {"100": {"again": few}, "1000": {"again": many}}
+    assert sizing.look_of({"instances": figures}) == Look(0.002, 0.02, 0.004)
 
 
 def test_the_tables_say_what_was_assumed_and_what_is_needed() -> None:
