@@ -10,7 +10,7 @@ from .arms import PHASES
 from .costs import PROCESSES
 from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
 from .machine import origin
-from .records import Record
+from .records import ONLY_OURS, Record
 from .series import Series, complete, records_of, series_of
 
 SUMMARY = (
@@ -26,6 +26,15 @@ LIMITS = {
 
 HISTORY = {"provision": 30, "stop": 20}
 """What was promised: events of a history at most."""
+
+GROUPS = {
+    "control plane": ("API server", "etcd", "controllers", "simulated nodes"),
+    "Temporal": ("Temporal",),
+    "Supabase": ("Supabase",),
+    "worker and client": ("worker", "client"),
+    "Helm": ("Helm",),
+}
+"""What ours costs more, or less, than bare Helm."""
 
 LITTLE = 0.05
 """Requests a release below which a kind of them is not told."""
@@ -74,6 +83,7 @@ def details(found: Found) -> list[str]:
     """What the CPU seconds, the requests and the time went to."""
     title = found.series.title
     lines = [f"#### CPU seconds by process, ours / bare: {title}", "", *by_process(found)]
+    lines += ["", f"#### CPU seconds beyond bare Helm's: {title}", "", *beyond(found)]
     lines += ["", f"#### API requests a release, ours / bare: {title}", "", *by_request(found)]
     lines += ["", f"#### Seconds of one operation by what they were spent on, mean: {title}", "", *by_part(found)]
     lines += ["", f"#### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
@@ -123,6 +133,27 @@ def by_process(found: Found) -> list[str]:
         (name, *(f"{of(name, 'ours', phase):.2f} / {of(name, 'bare', phase):.2f}" for phase in PHASES))
         for name in PROCESSES
     ]
+    return table(("", *PHASES), rows)
+
+
+def beyond(found: Found) -> list[str]:
+    """What ours costs more than bare Helm, by who has it, beside what the target of the time would leave for it."""
+
+    def of(arm: str, phase: str, names: Sequence[str]) -> dict[int, float]:
+        counted = [name for name in names if arm == "ours" or name not in ONLY_OURS]
+        return {each.round: sum(each.costs.cpu.get(name, 0.0) for name in counted) for each in found.of(arm, phase)}
+
+    def more(phase: str, names: Sequence[str]) -> float:
+        ours, bare = of("ours", phase, names), of("bare", phase, names)
+        return middle(ours[number] - bare[number] for number in ours.keys() & bare.keys())
+
+    rows = [(group, *(f"{more(phase, names):+.1f}" for phase in PHASES)) for group, names in GROUPS.items()]
+    rows.append(("all together", *(f"{more(phase, PROCESSES):+.1f}" for phase in PHASES)))
+    limits = LIMITS.get(found.size, {})
+    left = [
+        (limits[each] - 1) * middle(found.cpu("bare", each).values()) if each in limits else None for each in PHASES
+    ]
+    rows.append(("what the target leaves", *("–" if each is None else f"{each:+.1f}" for each in left)))
     return table(("", *PHASES), rows)
 
 

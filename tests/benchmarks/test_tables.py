@@ -81,7 +81,7 @@ def test_each_series_has_its_table_and_the_largest_that_has_all_phases_the_detai
         "### 100 at once, Temporal on disk, 2 rounds",
     ]
     headings = [line for line in details if line.startswith("#### ")]
-    assert [heading.endswith(": 100 at once") for heading in headings[:-1]] == [True] * 4
+    assert [heading.endswith(": 100 at once") for heading in headings[:-1]] == [True] * 5
     assert [line.split(" | ")[0] for line in shown[many.name]][-1] == "| provision"
     assert [series_of(each) for each in complete(tolds)] == [ten, ALONE]
 
@@ -118,6 +118,18 @@ def test_targets_are_those_of_the_size_that_was_measured(size: int, limits: Mapp
     assert {each.what: each.at_most for each in told[:-2]} == limits
     assert [each.measured for each in told[:-2]] == pytest.approx([1.2] * len(limits))
     assert [each.verdict for each in told[-2:]] == ["missed by 3%", "missed by 55%"]
+
+
+def test_what_ours_costs_more_is_told_beside_what_the_target_leaves_for_it() -> None:
+    shown = fleet_tables.beyond(Found(ALONE, rounds()))
+    told = {line: cells(shown, line)[1:4] for line in ("Temporal", "Helm", "all together", "what the target leaves")}
+    assert told == {
+        "Temporal": ["+1.0"] * 3,
+        "Helm": ["+0.0"] * 3,
+        "all together": ["+3.0"] * 3,
+        "what the target leaves": ["+1.8", "+1.8", "+1.2"],
+    }
+    assert cells(shown, "what the target leaves")[-1] == "–"
 
 
 def test_what_an_operation_was_spent_on_adds_up_to_it() -> None:
