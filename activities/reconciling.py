@@ -24,7 +24,10 @@ PAGE = 999
 """Rows of one call to the database."""
 
 AT_ONCE = 4
-"""Lists that are read at the same time, and rows in transition that are asked for."""
+"""Rows in transition that are asked for at the same time."""
+
+LISTS_AT_ONCE = 2
+"""Lists that are read at the same time: more are no faster, since each page is unpacked, and all are held at once."""
 
 BATCH = 1000
 """Instances of one write."""
@@ -165,7 +168,7 @@ class Reconciling:
         return found
 
     async def _picture(self, rows: Sequence[Instance], only: str | None) -> Picture:
-        picture, places = Picture(self._known, close=only is not None), asyncio.Semaphore(AT_ONCE)
+        picture, places = Picture(self._known, close=only is not None), asyncio.Semaphore(LISTS_AT_ONCE)
         namespace = None if only is None else next((row.namespace for row in rows), names.namespace_of(only))
 
         async def take(look: Look) -> None:

@@ -51,7 +51,7 @@ class Held(NamedTuple):
     mib: float
     """At rest, with no instance anywhere."""
     kib_an_instance: float
-    """For each instance there is: a worker watches the pods of all."""
+    """For each instance there is: any worker may be the one that looks for drift, at all of them."""
     kib_an_operation: float
     """For each operation that it runs."""
     helms_mib_a_core: float = 0.0

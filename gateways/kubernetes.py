@@ -16,8 +16,8 @@ from .kubernetes_api import SETTING, Answer, Api
 from .kubernetes_watch import Hub, Pace
 
 FIELD_MANAGER = "innkeeper"
-PAGE = 500
-"""Objects asked for at once in a list."""
+PAGE = 200
+"""Objects asked for at once in a list. Memory that a worker once needed it keeps, and pages of 500 are much of it."""
 
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"

@@ -278,7 +278,7 @@ class Picture:
         kind, meta = manifest["kind"], manifest["metadata"]
         name = meta["name"]
         if kind == "Namespace":
-            self.home(name).namespace = manifest
+            self.home(name).namespace = _slim(manifest)
             return
         if kind == "PersistentVolume":
             self._take_volume(manifest)
@@ -305,7 +305,7 @@ class Picture:
             case "PersistentVolumeClaim":
                 home.claims.append(name)
             case _:
-                home.around[kind, name] = manifest
+                home.around[kind, name] = _slim(manifest)
 
     def _take_volume(self, manifest: Manifest) -> None:
         claim = (manifest.get("spec") or {}).get("claimRef") or {}
@@ -318,6 +318,12 @@ class Picture:
         key = f"{secret['metadata']['uid']}/{secret['metadata']['resourceVersion']}"
         self.known[key] = found = self._earlier.get(key) or Stored.of(secret)
         return found
+
+
+def _slim(manifest: Manifest) -> Manifest:
+    """Without who wrote its fields, which is most of it, and is compared of Secrets only."""
+    kept = {key: what for key, what in manifest["metadata"].items() if key != "managedFields"}
+    return {**manifest, "metadata": kept}
 
 
 def _take_pod(home: Home, pod: Manifest) -> None:
