@@ -177,9 +177,13 @@ class Reconciling:
                     # In a thread: unpacking a few hundred records takes longer than a heartbeat may wait.
                     await asyncio.to_thread(picture.take, page)
 
-        async with asyncio.TaskGroup() as group:
-            for look in LOOKS if only is None else CLOSE_LOOKS:
-                group.create_task(take(look))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for look in LOOKS if only is None else CLOSE_LOOKS:
+                    group.create_task(take(look))
+        except ExceptionGroup as failures:
+            # The first: a group is an error that nobody foresaw, and no part that is away.
+            raise failures.exceptions[0] from None
         if only is None:
             self._known = picture.known
         return picture

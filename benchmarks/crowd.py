@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import asdict
 from typing import Any
@@ -87,19 +88,25 @@ async def load(present: int, running: int) -> dict[str, Any]:
         await stage.innkeeper.reconcile()
         held["present"] = await _held(stage)
         looks = Looks(stage)
-        looking = asyncio.create_task(looks.keep())
-        try:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(looks.keep())
             names = [f"waits-{index}" for index in range(running)]
             handles = list(await asyncio.gather(*(_waiting(stage, name) for name in names)))
             await _all_wait(stage, names)
             held["until all wait"] = looks.told()
-            await stage.innkeeper.reconcile()
             held["present and running"] = await _held(stage)
+            await stage.innkeeper.reconcile()
+            held["after another look"] = await _held(stage)
             await asyncio.gather(*(_called_off(handle) for handle in handles))
             held["with their ends"] = looks.told()
-        finally:
             looking.cancel()
-        return {"present": present, "running": running, "held": held, "memory MiB": stage.memory()}
+        return {
+            "present": present,
+            "running": running,
+            "held": held,
+            "memory MiB": stage.memory(),
+            "cores": os.cpu_count(),
+        }
 
 
 async def _held(stage: Stage) -> dict[str, float]:

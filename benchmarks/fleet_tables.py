@@ -89,7 +89,7 @@ def details(found: Found) -> list[str]:
     lines += ["", f"#### Seconds of each step, p50 / p95 / p99: {title}", "", *by_step(found)]
     lines += [
         "",
-        f"#### MiB at the end of a phase, ours / bare, the most of all phases: {title}",
+        f"#### MiB after a phase, ours / bare, the most of all: {title}",
         "",
         *by_memory(found),
     ]

@@ -52,11 +52,11 @@ def innkeeper_version() -> str:
     return f"{__version__} ({told})"
 
 
-def versions(innkeeper_s: str, platform_s: Mapping[str, str]) -> dict[str, str]:
-    """What was measured; the platform's parts say theirs themselves."""
+def versions(innkeeper: str, parts: Mapping[str, str]) -> dict[str, str]:
+    """What was measured: Innkeeper's version, and those of the platform's parts as they say them themselves."""
     lite = json.loads((ROOT / "embedded" / "node" / "package.json").read_text())["dependencies"]["@supabase/lite"]
-    here = {"innkeeper": innkeeper_s, "python": sys.version.split()[0], "temporalio": version("temporalio")}
-    return {**here, **platform_s, "supabase lite": lite}
+    here = {"innkeeper": innkeeper, "python": sys.version.split()[0], "temporalio": version("temporalio")}
+    return {**here, **parts, "supabase lite": lite}
 
 
 class Report:
@@ -68,8 +68,8 @@ class Report:
         """The versions of the platform's parts, once they are known."""
         self._begun = datetime.now(UTC)
         self._before = os.getloadavg()[0]
-        self._innkeeper = innkeeper_version()
-        """What is measured: what is committed meanwhile is not."""
+        self._measured = innkeeper_version()
+        """The version that is measured: what is committed meanwhile is not."""
 
     def leave(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Write the figures so far to benchmarks/results, with all that they depend on."""
@@ -77,7 +77,7 @@ class Report:
             "at": self._begun.isoformat(timespec="seconds"),
             "until": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine(),
-            "versions": versions(self._innkeeper, self.parts),
+            "versions": versions(self._measured, self.parts),
             "load before and after": [self._before, os.getloadavg()[0]],
             **figures,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,20 @@ RUNS = ("undisturbed", "worker killed")
 
 
 def blocks(told: Mapping[str, Figures]) -> dict[str, list[str]]:
-    """The tables of the scenarios that were played, by their place in docs/performance.md."""
+    """The tables of the scenarios that were played, by their place in docs/performance.md.
+
+    Raises:
+        SystemExit: an earlier version left figures that have not all that is told now.
+    """
     made = {}
     for name, tables in (("flat", flat), ("load", load), ("sick", sick), ("backlog", backlog)):
         if name in told:
-            heading, *rest = tables(told[name][name])
-            judged = verdicts(targets({name: told[name][name]}))
+            try:
+                heading, *rest = tables(told[name][name])
+                judged = verdicts(targets({name: told[name][name]}))
+            except KeyError as missing:
+                lacks = f"The figures of {name} lack {missing}, since another version left them."
+                raise SystemExit(f"{lacks} Run: make bench-scale ARGS={name}") from None
             made[f"scale-{name}"] = [heading, "", origin(told[name]), "", *judged, *rest]
     return made
 
@@ -68,6 +77,7 @@ def load(told: Figures) -> list[str]:
         "present": f"{many} present, at rest",
         "until all wait": f"{many} present, until {running} operations wait for readiness",
         "present and running": f"{many} present, {running} operations waiting",
+        "after another look": f"{many} present, {running} operations waiting, after another look for drift",
         "with their ends": f"the most of all, to the end of the {running}",
     }
     held = told["held"]
@@ -75,7 +85,7 @@ def load(told: Figures) -> list[str]:
     rows = [(words, *(f"{held[key][what]:.0f}" for what in counted)) for key, words in called.items()]
     header = ("", "worker, MiB", "its Helms, MiB", "its connections to the API server", "with its Helms'")
     others = [(name, f"{told['memory MiB'][name]:.0f}") for name in PROCESSES if name in told["memory MiB"]]
-    each = held_of(told, 1)
+    each = held_of(told, told["cores"])
     return [
         f"### The worker with {many} present",
         "",
@@ -164,6 +174,7 @@ def targets(figures: Figures) -> Iterator[Target]:
     if "load" in figures:
         told = figures["load"]
         where = f"with {told['present']} present and {told['running']} running"
+        # A table has MiB, as tools show them; what was promised has MB.
         most = told["held"]["with their ends"]
         yield Target(f"worker memory {where}", 250, most["worker MiB"] * 2**20 / 1e6, " MB")
         yield Target(f"connections to the API server {where}", 50, most["connections with Helm's"])
@@ -174,6 +185,8 @@ def targets(figures: Figures) -> Iterator[Target]:
             found = ratio(_last(told, "some sick"), _last(told, way))
             if found is not None:
                 yield Target(what, 1.1, found, f" × {words}")
+        ended = [Counter(each["outcomes"]) for each in told["rounds"]]
+        yield Target(f"{what}: not done", 0, sum(each.total() - each["done"] for each in ended))
     for run, told in zip(RUNS, backlogs(figures), strict=False):
         what = f"{figures['backlog']['size']} requests, {run}"
         yield Target(f"{what}: accepted", 10, told["accepted after"], " s")

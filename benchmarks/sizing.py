@@ -257,11 +257,16 @@ def main() -> int:
         raise SystemExit("No benchmarks/results/fleet-*.json has all phases with none present. Run: make bench")
     fleets = [fleet for fleet in fleets if fleet["versions"] == fleets[-1]["versions"]]
     loaded, look = last("scale-load", "make bench-scale ARGS=load"), last("reconcile", "make bench-reconcile")
-    held = held_of(loaded["load"], loaded["machine"]["cores"])
-    planned = chosen.peak, chosen.busy, chosen.cores, chosen.retention, chosen.pods_take
-    assumed = Assumed(_daily(chosen.daily), *planned, look_of(look))
+    try:
+        held = held_of(loaded["load"], loaded["load"]["cores"])
+    except KeyError as missing:
+        lacks = f"scale-load.json lacks {missing}, since another version left it."
+        raise SystemExit(f"{lacks} Run: make bench-scale ARGS=load") from None
+    planned = {name: getattr(chosen, name) for name in ("peak", "busy", "cores", "retention", "pods_take")}
+    assumed = Assumed(_daily(chosen.daily), **planned, look=look_of(look))
     costs = costs_of([record for fleet in fleets for record in fleet["records"]])
-    lines = [origin(fleets[-1]), "", *tables(chosen.instances, costs, held, assumed)]
+    lines = [f"Operations: {origin(fleets[-1])}", "", f"A worker's memory: {origin(loaded)}", ""]
+    lines += [f"Looks for drift: {origin(look)}", "", *tables(chosen.instances, costs, held, assumed)]
     print("\n".join(lines))
     if chosen.publish:
         publish("sizing", lines)

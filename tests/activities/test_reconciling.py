@@ -19,6 +19,7 @@ from innkeeper.gateways.memory_freezes import MemoryFreezes
 from innkeeper.gateways.memory_helm import MemoryHelm
 from innkeeper.model import catalog
 from innkeeper.model.drift import repair_of
+from innkeeper.model.errors import Unreachable
 from innkeeper.model.findings import Looking, Reconciled
 from innkeeper.model.freezes import Freeze, Scope
 from innkeeper.model.instance import Kind, Status
@@ -82,6 +83,12 @@ class Stage:
 @pytest.fixture
 def stage() -> Stage:
     return Stage()
+
+
+async def test_a_part_that_is_away_is_told_as_that(stage: Stage) -> None:
+    stage.cluster.faults.fail("cluster.list_objects", Unreachable("the API server is away"), times=None)
+    with pytest.raises(Unreachable, match="the API server is away"):
+        await stage.look()
 
 
 async def test_an_operation_that_ends_while_rows_are_read_is_not_stuck(stage: Stage) -> None:
