@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     task_queue: str = "innkeeper"
     helm_slots: int | None = Field(default=None, ge=1, le=256)
     """Helm processes at once; None: two a core."""
-    concurrent_activities: int = Field(default=1_000, ge=1, le=10_000)
+    concurrent_activities: int = Field(default=500, ge=1, le=10_000)
     """Steps at once; most of them wait for readiness and cost little. While all are taken nothing else is done."""
     sweep_every: int = Field(default=60, ge=0, le=86_400)
     """Seconds from one look for lost operations to the next; 0: none. The same for all workers."""

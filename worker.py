@@ -187,7 +187,7 @@ def compose(
     steps: Sequence[Callable[..., Any]],
     *,
     task_queue: str,
-    concurrent_activities: int = 1_000,
+    concurrent_activities: int = 500,
     helms: int = 100,
     max_cached_workflows: int = 1000,
     workflow_runner: WorkflowRunner = PROVEN,
