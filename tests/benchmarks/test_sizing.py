@@ -62,7 +62,9 @@ def test_looks_for_drift_need_workers_and_ask_the_cluster_and_the_database_too()
 def test_what_waits_for_pods_runs_longer_where_they_take_longer() -> None:
     each = {"stop": COST, "start": COST}
     assumed = Assumed(dict.fromkeys(each, 1.0), peak=1.0, busy=1.0, pods_take=10)
-    assert sizing.need(A_SECOND, each, HELD, assumed).running == pytest.approx(2 + 2 + 10)
+    found = sizing.need(A_SECOND, each, HELD, assumed)
+    assert found.running == pytest.approx(2 + 2 + 10)
+    assert found.temporal_cores == pytest.approx(0.1 + 0.1 + 10 * sizing.WAITING)
 
 
 def test_a_worker_holds_helms_for_each_of_its_cores() -> None:
