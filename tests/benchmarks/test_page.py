@@ -30,5 +30,12 @@ def test_the_page_has_a_place_for_each_benchmarks_tables(page: str, name: str) -
     assert "\na table\n" in figures.pasted(page, name, ["a table"])
 
 
+@pytest.mark.parametrize("name", PLACES)
+def test_each_place_has_a_table_that_was_measured(page: str, name: str) -> None:
+    block = page.partition(f"<!-- {name}: begin -->")[2].partition(f"<!-- {name}: end -->")[0]
+    assert "innkeeper 0." in block
+    assert "\n| --- | ---:" in block
+
+
 def test_the_page_says_what_each_scenario_does(page: str) -> None:
     assert [name for name in scale.SCENARIOS if f"\n| `{name}` | " not in page] == []
