@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..client import OperationFailed, OperationHandle
-from .costs import connections_of, family_of, helms_of, memory_of
+from .costs import connections_of, family_of
 from .records import measured
 from .stage import Stage, opened, say, settled
 
@@ -55,8 +55,9 @@ class Looks:
     def look(self) -> None:
         """Look once."""
         pid, port = self._stage.worker_pid, self._stage.meter.port
-        self.memory.append(self._stage.worker_memory())
-        self.helms.append(sum(memory_of(helm) for helm in helms_of(pid)))
+        memory = self._stage.memory()
+        self.memory.append(memory["worker"])
+        self.helms.append(memory["Helm"])
         self.own.append(connections_of([pid], port))
         self.all.append(connections_of(family_of(pid), port))
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from .arms import PHASES
 from .costs import PROCESSES
 from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
 from .machine import origin
-from .records import ONLY_OURS, Record
+from .records import Record
 from .series import Series, complete, records_of, series_of
 
 SUMMARY = (
@@ -58,9 +58,9 @@ class Found:
         """Wall time by round."""
         return {each.round: each.costs.seconds for each in self.of(arm, phase)}
 
-    def cpu(self, arm: str, phase: str) -> dict[int, float]:
-        """CPU seconds of all processes by round."""
-        return {each.round: each.cpu for each in self.of(arm, phase)}
+    def cpu(self, arm: str, phase: str, names: Collection[str] = PROCESSES) -> dict[int, float]:
+        """CPU seconds of these processes by round."""
+        return {each.round: each.cpu(names) for each in self.of(arm, phase)}
 
 
 def blocks(tolds: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -139,12 +139,8 @@ def by_process(found: Found) -> list[str]:
 def beyond(found: Found) -> list[str]:
     """What ours costs more than bare Helm, by who has it, beside what the target of the time would leave for it."""
 
-    def of(arm: str, phase: str, names: Sequence[str]) -> dict[int, float]:
-        counted = [name for name in names if arm == "ours" or name not in ONLY_OURS]
-        return {each.round: sum(each.costs.cpu.get(name, 0.0) for name in counted) for each in found.of(arm, phase)}
-
     def more(phase: str, names: Sequence[str]) -> float:
-        ours, bare = of("ours", phase, names), of("bare", phase, names)
+        ours, bare = found.cpu("ours", phase, names), found.cpu("bare", phase, names)
         return middle(ours[number] - bare[number] for number in ours.keys() & bare.keys())
 
     rows = [(group, *(f"{more(phase, names):+.1f}" for phase in PHASES)) for group, names in GROUPS.items()]

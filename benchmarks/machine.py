@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -106,6 +107,20 @@ def last(name: str, made_by: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise SystemExit(f"There is no benchmarks/results/{name}.json. Run: {made_by}") from None
     return found
+
+
+@contextlib.contextmanager
+def of_this_version(what: str, made_by: str) -> Iterator[None]:
+    """Figures are read within.
+
+    Raises:
+        SystemExit: they lack something, since another version left them; says what to run.
+    """
+    try:
+        yield
+    except KeyError as missing:
+        lacks = f"The figures of {what} lack {missing}, since another version left them."
+        raise SystemExit(f"{lacks} Run: {made_by}") from None
 
 
 def left(prefix: str) -> list[dict[str, Any]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..model.names import workflow_id_of
 from .arms import Done
-from .costs import Costs
+from .costs import PROCESSES, Costs
 from .stage import Stage
 
 HISTORIES = 100
@@ -42,11 +42,10 @@ class Record:
     steps: dict[str, list[float]] = field(default_factory=dict)
     """Seconds of each operation by its steps."""
 
-    @property
-    def cpu(self) -> float:
-        """CPU seconds of all processes; bare Helm's without those that only Innkeeper has, which rest meanwhile."""
+    def cpu(self, names: Collection[str] = PROCESSES) -> float:
+        """CPU seconds of these processes; bare Helm's without those that only Innkeeper has, which rest meanwhile."""
         idle = ONLY_OURS if self.arm == "bare" else frozenset()
-        return sum(seconds for name, seconds in self.costs.cpu.items() if name not in idle)
+        return sum(seconds for name, seconds in self.costs.cpu.items() if name in names and name not in idle)
 
 
 async def measured(stage: Stage, arm: str, phase: str, names: Sequence[str], number: int) -> Record:

@@ -95,13 +95,14 @@ async def _among(stage: Stage, way: str, prefix: str, size: int) -> dict[str, An
     wanted = [Wanted(name, "bench", plan if name in fifths else "bench") for name in names]
     if way == "alone":
         wanted = [each for each in wanted if each.name in healthy]
+    well = names if way == "all well" else healthy
     crowd = Crowd(stage, wanted)
-    await crowd.ended(names if way == "all well" else healthy)
+    await crowd.ended(well)
     told = {"seconds": [crowd.seconds[name] for name in healthy], "outcomes": dict(crowd.outcomes)}
     if way == "some sick":
         await crowd.call_off(fifths)
     await crowd.ended()
-    await stage.clear(names if way == "all well" else healthy)
+    await stage.clear(well)
     return told
 
 

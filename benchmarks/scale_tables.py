@@ -8,7 +8,7 @@ from typing import Any
 
 from .costs import PROCESSES
 from .figures import Target, middle, percentiles, ratio, ratio_cell, table, verdicts
-from .machine import origin
+from .machine import of_this_version, origin
 from .sizing import held_of
 
 Figures = Mapping[str, Any]
@@ -25,12 +25,9 @@ def blocks(told: Mapping[str, Figures]) -> dict[str, list[str]]:
     made = {}
     for name, tables in (("flat", flat), ("load", load), ("sick", sick), ("backlog", backlog)):
         if name in told:
-            try:
+            with of_this_version(name, f"make bench-scale ARGS={name}"):
                 heading, *rest = tables(told[name][name])
                 judged = verdicts(targets({name: told[name][name]}))
-            except KeyError as missing:
-                lacks = f"The figures of {name} lack {missing}, since another version left them."
-                raise SystemExit(f"{lacks} Run: make bench-scale ARGS={name}") from None
             made[f"scale-{name}"] = [heading, "", origin(told[name]), "", *judged, *rest]
     return made
 

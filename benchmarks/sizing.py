@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from . import series
 from .arms import PHASES
 from .figures import middle, table
-from .machine import last, origin, publish
+from .machine import last, of_this_version, origin, publish
 
 DAY = 86_400.0
 DAILY = {"provision": 0.02, "upgrade": 0.1, "stop": 1.0, "start": 1.0, "restart": 0.1, "uninstall": 0.02}
@@ -261,12 +261,10 @@ def main() -> int:
     if not fleets:
         raise SystemExit("No benchmarks/results/fleet-*.json has all phases with none present. Run: make bench")
     fleets = [fleet for fleet in fleets if fleet["versions"] == fleets[-1]["versions"]]
-    loaded, look = last("scale-load", "make bench-scale ARGS=load"), last("reconcile", "make bench-reconcile")
-    try:
+    loading = "make bench-scale ARGS=load"
+    loaded, look = last("scale-load", loading), last("reconcile", "make bench-reconcile")
+    with of_this_version("load", loading):
         held = held_of(loaded["load"], loaded["load"]["cores"])
-    except KeyError as missing:
-        lacks = f"scale-load.json lacks {missing}, since another version left it."
-        raise SystemExit(f"{lacks} Run: make bench-scale ARGS=load") from None
     planned = {name: getattr(chosen, name) for name in ("peak", "busy", "cores", "retention", "pods_take")}
     assumed = Assumed(_daily(chosen.daily), **planned, look=look_of(look))
     costs = costs_of([record for fleet in fleets for record in fleet["records"]])

@@ -50,7 +50,7 @@ def test_a_phase_is_told_with_both_times_and_the_ratio_of_rounds() -> None:
 
 
 def test_what_only_innkeeper_has_and_what_rests_meanwhile_is_no_cost_of_bare_helms() -> None:
-    ours, bare = (record(arm, "stop", 0, 1.0).cpu for arm in ("ours", "bare"))
+    ours, bare = (record(arm, "stop", 0, 1.0).cpu() for arm in ("ours", "bare"))
     assert (ours, bare) == (len(PROCESSES), len(PROCESSES) - 3)
 
 
